@@ -1,0 +1,1 @@
+//! Fuzz targets as functions, so that the same code runs under cargo fuzz and in the replay test.
