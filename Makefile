@@ -1,0 +1,43 @@
+# The words of this project; `make help` lists them.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+VIRTUAL_CARD := cards/virtual/Cargo.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build virtual-card demo check bench install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | awk -F ' - ' '{ printf "make %-13s %s\n", $$1, $$2 }'
+
+deps: ## install what building and the demo need from Debian, where it is missing (12 or 13; root or sudo)
+	@.ci/deps build demo
+
+build: ## target/release/claviger, and claviger-scdaemon: the name for gpg-agent.conf
+	$(CARGO) build --release --locked -p claviger
+	ln -sf claviger target/release/claviger-scdaemon
+
+virtual-card: ## an OpenPGP card in software: cards/virtual/target/release/claviger-virtual-card
+	$(CARGO) build --release --locked --manifest-path $(VIRTUAL_CARD)
+
+demo: deps ## build, then see gpg and ssh at work on a virtual card; touches nothing of yours
+	@$(MAKE) --no-print-directory build virtual-card
+	@agent/demo/run
+
+check: ## everything that can be checked, with real gpg, ssh and pcscd; totals at the end
+	@.ci/deps build demo check
+	@.ci/check
+
+bench: ## APDUs and times beside GnuPG's own scdaemon, as a table
+	@.ci/deps build demo check
+	@$(MAKE) --no-print-directory virtual-card
+	$(CARGO) bench --locked -p claviger --bench beside_stock
+
+install: build ## copy both programs to $(PREFIX)/bin
+	install -D -m 755 target/release/claviger $(DESTDIR)$(PREFIX)/bin/claviger
+	ln -sf claviger $(DESTDIR)$(PREFIX)/bin/claviger-scdaemon
+
+clean: ## remove what was built
+	$(CARGO) clean
+	$(CARGO) clean --manifest-path $(VIRTUAL_CARD)
