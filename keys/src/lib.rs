@@ -1,1 +1,23 @@
-//! keys
+//! What a key looks like to others.
+//!
+//! A [`PublicKey`] is made from numbers or octets and checked once; then it can be written in every form that somebody
+//! on the other side of claviger speaks:
+//!
+//! ```text
+//! gpg-agent, scdaemon   S-expression    gnupg    over sexp (canonical and advanced, for secret keys too)
+//!                       keygrip         keygrip
+//! gpg                   fingerprint     openpgp
+//! ssh                   blob, line      ssh
+//! OpenSSL, X.509        SPKI            spki
+//! ```
+//!
+//! A [`SecretKey`] comes from gpg-agent, which hands it to scdaemon to be put on a card ([`keydata`]). Its numbers are
+//! [`Secret`](claviger_secret::Secret)s.
+//!
+//! No IO, no runtime, no C library; nothing here signs, decrypts or verifies.
+
+#![forbid(unsafe_code)]
+
+pub mod sexp;
+
+pub use crate::sexp::{Sexp, SexpError};
