@@ -18,6 +18,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod curve;
+pub mod digest;
 pub mod sexp;
 
+pub use crate::curve::{Curve, CurveKind};
+pub use crate::digest::{DigestInfo, Hash};
 pub use crate::sexp::{Sexp, SexpError};
