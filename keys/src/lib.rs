@@ -20,8 +20,17 @@
 
 pub mod curve;
 pub mod digest;
+pub mod gnupg;
+pub mod keygrip;
+pub mod openpgp;
+pub mod public;
 pub mod sexp;
+pub mod spki;
+pub mod ssh;
 
 pub use crate::curve::{Curve, CurveKind};
 pub use crate::digest::{DigestInfo, Hash};
+pub use crate::keygrip::Keygrip;
+pub use crate::openpgp::{EcdhParams, Fingerprint, OpenPgpAlgorithm};
+pub use crate::public::{EccPublic, KeyError, PublicKey, RsaPublic};
 pub use crate::sexp::{Sexp, SexpError};
