@@ -21,16 +21,20 @@
 pub mod curve;
 pub mod digest;
 pub mod gnupg;
+pub mod keydata;
 pub mod keygrip;
 pub mod openpgp;
 pub mod public;
+pub mod secret;
 pub mod sexp;
 pub mod spki;
 pub mod ssh;
 
 pub use crate::curve::{Curve, CurveKind};
 pub use crate::digest::{DigestInfo, Hash};
+pub use crate::keydata::KeyDataError;
 pub use crate::keygrip::Keygrip;
 pub use crate::openpgp::{EcdhParams, Fingerprint, OpenPgpAlgorithm};
 pub use crate::public::{EccPublic, KeyError, PublicKey, RsaPublic};
+pub use crate::secret::{EccSecret, RsaCrt, RsaSecret, SecretKey, SecretKeyError, SecretMaterial};
 pub use crate::sexp::{Sexp, SexpError};
