@@ -1,0 +1,168 @@
+//! Serving one client: read a frame, hand it to the session, carry out what the session asks for, send its lines.
+//!
+//! What the client sent before its stream ended is answered before the end is noticed, as libassuan does. A client that
+//! goes away while a command runs is noticed at the next line that is sent or awaited. Dropping the future that
+//! [`serve`] returns drops the command that runs; nothing is left half-moved but the client's stream itself.
+
+use std::io;
+
+use claviger_assuan::conversation::{BoxFuture, Closed, Conversation, InquiryError};
+use claviger_assuan::error::Error;
+use claviger_assuan::line::write;
+use claviger_assuan::output::Output;
+use claviger_assuan::server::{After, End, Event, Session};
+use claviger_secret::Secret;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use crate::codec::Frames;
+
+/// The application behind a session: one value for each client.
+pub trait Service: Send {
+    /// Carries out the command in the row `index` of the table. It ends with `OK`, or with the error's `ERR` line.
+    fn command<'a>(
+        &'a mut self,
+        index: usize,
+        args: &'a [u8],
+        talk: &'a mut dyn Conversation,
+    ) -> BoxFuture<'a, Result<After, Error>>;
+
+    /// Takes `OPTION name value`; the value is empty where none was given.
+    ///
+    /// # Errors
+    /// What the client is told about an option that is refused.
+    fn option(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error>;
+
+    /// Carries out `RESET args`.
+    fn reset<'a>(&'a mut self, args: &'a [u8]) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// Serves one client to its end: sends the greeting of `session` before anything is read, and returns how the session
+/// ended, with everything sent. What `service` holds for the client is its owner's to release.
+///
+/// # Errors
+/// When reading from or writing to the client fails; the session is over then, too.
+pub async fn serve<R, W, S>(reader: R, writer: W, mut session: Session, service: &mut S) -> io::Result<End>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+    S: Service + ?Sized,
+{
+    let mut wire = Wire { frames: Frames::new(reader), writer };
+    loop {
+        wire.send(session.output()).await?;
+        if let Some(end) = session.end() {
+            return Ok(end);
+        }
+        if let Some(event) = wire.next_event(&mut session).await? {
+            act(event, &mut session, &mut wire, service).await;
+        }
+    }
+}
+
+/// Has `service` do what the session asks for.
+async fn act<R, W, S>(event: Event, session: &mut Session, wire: &mut Wire<R, W>, service: &mut S)
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send,
+    S: Service + ?Sized,
+{
+    let result = match event {
+        Event::Command { index, args } => {
+            let mut talk = Talk { session, wire };
+            service.command(index, &args, &mut talk).await
+        }
+        Event::Option { name, value } => service.option(&name, &value).map(|()| After::Continue),
+        Event::Reset { args } => service.reset(&args).await.map(|()| After::Continue),
+        Event::Bye => Ok(After::Close),
+        // An answer comes while a command runs, which awaits it itself.
+        Event::Answered(_) | Event::Closed(_) => return,
+    };
+    session.finish(result);
+}
+
+/// Both directions of a client's connection.
+struct Wire<R, W> {
+    frames: Frames<R>,
+    writer: W,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
+    async fn next_event(&mut self, session: &mut Session) -> io::Result<Option<Event>> {
+        Ok(match self.frames.next().await? {
+            Some(frame) => session.frame(&frame),
+            None => session.end_of_stream(),
+        })
+    }
+
+    /// Sends all whole lines. What was taken by the writer is gone from the output even if this call is dropped.
+    async fn send(&mut self, output: &mut Output) -> io::Result<()> {
+        if output.pending().is_empty() {
+            return Ok(());
+        }
+        while !output.pending().is_empty() {
+            match self.writer.write(output.pending()).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => output.consume(sent),
+            }
+        }
+        self.writer.flush().await
+    }
+}
+
+/// The conversation of the command that runs.
+struct Talk<'a, R, W> {
+    session: &'a mut Session,
+    wire: &'a mut Wire<R, W>,
+}
+
+impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Talk<'_, R, W> {
+    async fn send(&mut self) -> Result<(), Closed> {
+        self.wire.send(self.session.output()).await.map_err(|_| Closed)
+    }
+
+    async fn answer(&mut self) -> Result<Secret, InquiryError> {
+        self.send().await.map_err(|Closed| InquiryError::Closed)?;
+        loop {
+            match self.wire.next_event(self.session).await {
+                Ok(Some(Event::Answered(answer))) => return answer,
+                Ok(_) => {}
+                Err(_) => return Err(InquiryError::Closed),
+            }
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Conversation for Talk<'_, R, W> {
+    fn status(&mut self, keyword: &str, value: &[u8]) {
+        write::status(self.session.output(), keyword, value);
+    }
+
+    fn data(&mut self, octets: &[u8]) {
+        self.session.output().data(octets);
+    }
+
+    fn comment(&mut self, text: &str) {
+        write::comment(self.session.output(), text);
+    }
+
+    fn inquire<'a>(
+        &'a mut self,
+        keyword: &'a str,
+        args: &'a [u8],
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Secret, InquiryError>> {
+        Box::pin(async move {
+            self.session.inquire(keyword, args, limit)?;
+            self.answer().await
+        })
+    }
+
+    fn flush<'a>(&'a mut self) -> BoxFuture<'a, Result<(), Closed>> {
+        self.session.output().end_data();
+        Box::pin(self.send())
+    }
+
+    fn drain<'a>(&'a mut self) -> BoxFuture<'a, Result<(), Closed>> {
+        Box::pin(self.send())
+    }
+}
