@@ -1,5 +1,7 @@
 //! Our forms of keys against samples that real programs made: `testdata/private-keys/`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
