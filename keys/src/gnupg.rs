@@ -66,14 +66,28 @@ pub(crate) mod read {
 
     /// The key of `(rsa (n …) (e …) …)` or `(ecc (curve …) (q …) …)`; other parts are not looked at.
     pub(crate) fn parts(key: &Sexp<'_>) -> Result<PublicKey, PublicSexpError> {
+        match family(key)? {
+            Family::Rsa => Ok(PublicKey::rsa(part(key, "n")?, part(key, "e")?)?),
+            Family::Ecc => Ok(PublicKey::ecc(curve(key)?, part(key, "q")?)?),
+        }
+    }
+
+    /// What the parts of a key depend on.
+    #[derive(PartialEq, Eq)]
+    pub(crate) enum Family {
+        Rsa,
+        Ecc,
+    }
+
+    pub(crate) fn family(key: &Sexp<'_>) -> Result<Family, PublicSexpError> {
         match key.name() {
-            Some(b"rsa" | b"openpgp-rsa") => Ok(PublicKey::rsa(part(key, "n")?, part(key, "e")?)?),
-            Some(b"ecc" | b"ecdsa" | b"ecdh" | b"eddsa") => Ok(PublicKey::ecc(curve(key)?, part(key, "q")?)?),
+            Some(b"rsa" | b"openpgp-rsa") => Ok(Family::Rsa),
+            Some(b"ecc" | b"ecdsa" | b"ecdh" | b"eddsa") => Ok(Family::Ecc),
             _ => Err(PublicSexpError::UnknownAlgorithm),
         }
     }
 
-    fn curve(key: &Sexp<'_>) -> Result<Curve, PublicSexpError> {
+    pub(crate) fn curve(key: &Sexp<'_>) -> Result<Curve, PublicSexpError> {
         let name = std::str::from_utf8(part(key, "curve")?).map_err(|_| PublicSexpError::UnknownCurve)?;
         Curve::from_name(name).ok_or(PublicSexpError::UnknownCurve)
     }
@@ -118,5 +132,52 @@ mod write {
 
     fn public_key<'k>(algorithm: &'k str, parts: Vec<Sexp<'k>>) -> Sexp<'k> {
         Sexp::named("public-key", [Sexp::named(algorithm, parts)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(sexp: &str) -> Result<PublicKey, PublicSexpError> {
+        PublicKey::from_sexp(&Sexp::from_advanced(sexp.as_bytes()).unwrap().to_canonical())
+    }
+
+    #[test]
+    fn each_fault_of_an_expression_is_named() {
+        let missing = |name| PublicSexpError::Missing { name };
+        let size = KeyError::PointSize { curve: Curve::Ed25519, octets: 2 };
+        for (sexp, error) in [
+            ("public-key", PublicSexpError::NotPublicKey),
+            ("(public-key)", PublicSexpError::NotPublicKey),
+            ("(private-key (rsa (n #03#)(e #03#)))", PublicSexpError::NotPublicKey),
+            ("(public-key rsa)", PublicSexpError::UnknownAlgorithm),
+            ("(public-key (dsa (p #03#)))", PublicSexpError::UnknownAlgorithm),
+            ("(public-key (rsa (e #03#)))", missing("n")),
+            ("(public-key (rsa (n (a))(e #03#)))", missing("n")),
+            ("(public-key (ecc (q #04#)))", missing("curve")),
+            ("(public-key (ecc (curve Ed25519)))", missing("q")),
+            ("(public-key (ecc (curve #FF#)(q #04#)))", PublicSexpError::UnknownCurve),
+            ("(public-key (ecc (curve P-1)(q #04#)))", PublicSexpError::UnknownCurve),
+            ("(public-key (ecc (curve Ed25519)(q #0404#)))", PublicSexpError::Key(size)),
+        ] {
+            assert_eq!(read(sexp), Err(error), "{sexp}");
+        }
+        let cut = PublicSexpError::Sexp(SexpError::Truncated);
+        assert_eq!(PublicKey::from_sexp(b"(10:public-key"), Err(cut));
+    }
+
+    #[test]
+    fn a_key_of_any_spelling_is_written_as_scdaemon_does() {
+        let q = "41".repeat(32);
+        let key = read(&format!("(public-key (eddsa (comment x)(curve \"1.3.101.112\")(q #{q}#)))")).unwrap();
+        let expected =
+            format!("(10:public-key(3:ecc(5:curve7:Ed25519)(5:flags5:eddsa)(1:q33:@{})))", "A".repeat(32));
+        assert_eq!(String::from_utf8(key.to_sexp()).unwrap(), expected);
+        let expected = format!(
+            "(public-key \n (ecc \n  (curve Ed25519)\n  (flags eddsa)\n  (q \"@{}\")\n  )\n )\n",
+            "A".repeat(32)
+        );
+        assert_eq!(String::from_utf8(key.to_sexp_advanced()).unwrap(), expected);
     }
 }

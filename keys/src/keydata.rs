@@ -4,7 +4,7 @@
 //! Only read here. The errors are as fine as GnuPG's scdaemon has codes for them.
 
 use crate::gnupg::PublicSexpError;
-use crate::gnupg::read::parts;
+use crate::gnupg::read::{Family, curve, family, parts};
 use crate::openpgp::EcdhParams;
 use crate::public::PublicKey;
 use crate::secret::{EccSecret, RsaSecret, SecretKey, SecretKeyError, SecretMaterial};
@@ -53,8 +53,11 @@ fn refine(error: PublicSexpError) -> KeyDataError {
     }
 }
 
-/// That the parts of a key are lists, and that no number is given twice.
+/// That algorithm and curve are known, that the parts of the key are lists, and that no number is given twice.
+///
+/// scdaemon finds these faults before it misses the creation time, and those of the numbers after it.
 fn check_parts(key: &Sexp<'_>) -> Result<(), KeyDataError> {
+    let family = family(key).map_err(refine)?;
     let parts = key.arguments();
     check_lists(parts)?;
     for (index, part) in parts.iter().enumerate() {
@@ -63,6 +66,9 @@ fn check_parts(key: &Sexp<'_>) -> Result<(), KeyDataError> {
         if again && matches!(name, Some(b"n" | b"e" | b"d" | b"p" | b"q" | b"curve")) {
             return Err(KeyDataError::Duplicate);
         }
+    }
+    if family == Family::Ecc {
+        curve(key).map_err(refine)?;
     }
     Ok(())
 }
@@ -113,4 +119,68 @@ pub enum KeyDataError {
     /// The secret numbers do not fit (Bad secret key).
     #[error(transparent)]
     Secret(#[from] SecretKeyError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const Q: &str = "4141414141414141414141414141414141414141414141414141414141414141";
+
+    fn read(advanced: &str) -> Result<SecretKey, KeyDataError> {
+        SecretKey::from_keydata(&Sexp::from_advanced(advanced.as_bytes()).unwrap().to_canonical())
+    }
+
+    fn error_of(advanced: &str) -> KeyDataError {
+        read(advanced).expect_err(advanced)
+    }
+
+    #[test]
+    fn each_fault_is_named_for_its_own_code() {
+        use KeyDataError as E;
+        for (keydata, error) in [
+            ("private-key", E::NotPrivateKey),
+            ("(private-key)", E::NotPrivateKey),
+            ("(public-key (ecc))", E::NotPrivateKey),
+            ("(protected-private-key (ecc))", E::NotPrivateKey),
+            ("(shadowed-private-key (ecc))", E::NotPrivateKey),
+            ("(private-key (dsa (p a)))", E::UnknownAlgorithm),
+            ("(private-key rsa)", E::UnknownAlgorithm),
+            ("(private-key (rsa n))", E::Shape),
+            ("(private-key (rsa (n a)) created-at)", E::Shape),
+            ("(private-key (rsa (n a)(n b)))", E::Duplicate),
+            ("(private-key (ecc (curve Ed25519)(d a)(d a)))", E::Duplicate),
+            ("(private-key (ecc (q a)(d a)))", E::UnknownCurve),
+            ("(private-key (ecc (curve P-1)(q a)(d a)))", E::UnknownCurve),
+            ("(private-key (rsa (n a)))", E::NoCreationTime),
+            ("(private-key (ecc (curve Ed25519))(created-at \"0\"))", E::NoCreationTime),
+            ("(private-key (ecc (curve Ed25519))(created-at \"4294967296\"))", E::NoCreationTime),
+            ("(private-key (ecc (curve Ed25519))(created-at \"1\")(ecdh-params a))", E::EcdhParams),
+        ] {
+            assert_eq!(error_of(keydata), error, "{keydata}");
+        }
+        assert_eq!(
+            SecretKey::from_keydata(b"(11:private-key").expect_err("cut"),
+            E::Sexp(SexpError::Truncated)
+        );
+    }
+
+    #[test]
+    fn faults_of_the_numbers_come_last() {
+        let key = |parts: &str| format!("(private-key (ecc (curve Ed25519){parts})(created-at \"1\"))");
+        let missing = |name| KeyDataError::Key(PublicSexpError::Missing { name });
+        assert_eq!(error_of(&key("")), missing("q"));
+        assert_eq!(error_of(&key(&format!("(q #{Q}#)"))), missing("d"));
+        let octets = 33;
+        let long = key(&format!("(q #{Q}#)(d #01{Q}#)"));
+        assert_eq!(error_of(&long), KeyDataError::Secret(SecretKeyError::SecretSize { octets }));
+    }
+
+    #[test]
+    fn what_follows_the_expression_does_not_matter() {
+        let keydata = format!("(private-key (ecc (curve Ed25519)(q #{Q}#)(d #{Q}#))(created-at \"1\"))");
+        let mut octets = Sexp::from_advanced(keydata.as_bytes()).unwrap().to_canonical();
+        octets.push(0);
+        assert_eq!(SecretKey::from_keydata(&octets).unwrap().created(), 1);
+    }
 }
