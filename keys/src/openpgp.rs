@@ -2,7 +2,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use crate::curve::Curve;
+use crate::curve::{Curve, CurveKind};
 use crate::public::{EccPublic, PublicKey, RsaPublic, bits};
 
 /// A version 4 fingerprint.
@@ -100,7 +100,7 @@ impl PublicKey {
         match self.curve().map(Curve::kind) {
             None => OpenPgpAlgorithm::Rsa,
             Some(_) if decrypts => OpenPgpAlgorithm::Ecdh,
-            Some(crate::CurveKind::Edwards) => OpenPgpAlgorithm::Eddsa,
+            Some(CurveKind::Edwards) => OpenPgpAlgorithm::Eddsa,
             Some(_) => OpenPgpAlgorithm::Ecdsa,
         }
     }
@@ -153,4 +153,47 @@ fn append_mpi(octets: &[u8], body: &mut Vec<u8>) {
     };
     body.extend(u16::try_from(size).unwrap_or(u16::MAX).to_be_bytes());
     body.extend(octets);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_four_octets() {
+        let params = EcdhParams::from_bytes(b"\x03\x01\x0a\x09").unwrap();
+        assert_eq!(params.to_bytes(), *b"\x03\x01\x0a\x09");
+        for field in [b"".as_slice(), b"\x03\x01\x0a", b"\x03\x02\x0a\x09", b"\x04\x01\x0a\x09\x01"] {
+            assert_eq!(EcdhParams::from_bytes(field), None);
+        }
+    }
+
+    #[test]
+    fn gpg_2_2_differs_for_curves_of_384_bits_alone() {
+        for curve in Curve::ALL {
+            let same = EcdhParams::of_gpg_2_2(curve) == EcdhParams::default_for(curve);
+            assert_eq!(same, curve.bits() != 384, "{curve:?}");
+        }
+        assert_eq!(EcdhParams::default_for(Curve::NistP384).to_bytes(), [3, 1, 9, 9]);
+        assert_eq!(EcdhParams::of_gpg_2_2(Curve::NistP384).to_bytes(), [3, 1, 9, 8]);
+        assert_eq!(EcdhParams::default_for(Curve::Curve25519).to_bytes(), [3, 1, 8, 7]);
+        assert_eq!(EcdhParams::default_for(Curve::X448).to_bytes(), [3, 1, 10, 9]);
+    }
+
+    #[test]
+    fn numbers_of_algorithms_are_inverse_to_their_names() {
+        let known = (0..=255).filter_map(OpenPgpAlgorithm::from_number).map(OpenPgpAlgorithm::number);
+        assert_eq!(known.collect::<Vec<_>>(), [1, 18, 19, 22]);
+    }
+
+    #[test]
+    fn a_native_point_that_begins_with_zero_keeps_its_length() {
+        let mpi = |octets: &[u8]| {
+            let mut body = Vec::new();
+            append_mpi(octets, &mut body);
+            body
+        };
+        assert_eq!(mpi(&[0, 0x80]), [0, 16, 0, 0x80]);
+        assert_eq!(mpi(&[0x01, 0x80]), [0, 9, 0x01, 0x80]);
+    }
 }

@@ -213,3 +213,65 @@ pub enum SecretKeyError {
         octets: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key of two primes: 2⁵²¹ − 1 and 2⁶⁰⁷ − 1.
+    fn mersenne() -> (Vec<u8>, Vec<u8>, RsaPublic) {
+        let prime = |bits: usize| [vec![(1u16 << (bits % 8)) as u8 - 1], vec![0xff; bits / 8]].concat();
+        let (p, q) = (prime(521), prime(607));
+        let n = number(&p, p.len()).concatenating_mul(&*number(&q, q.len())).to_be_bytes();
+        let PublicKey::Rsa(public) = PublicKey::rsa(&n, b"\x01\0\x01").unwrap() else { panic!("not RSA") };
+        (p, q, public)
+    }
+
+    #[test]
+    fn primes_must_make_the_modulus() {
+        let (p, q, public) = mersenne();
+        let padded = [&[0, 0], p.as_slice()].concat();
+        assert!(RsaSecret::new(public.clone(), b"\x07", &padded, &q).is_ok());
+        let one_and_all = [[1].as_slice(), public.n()];
+        for [p, q] in [[&p[..], &p[..]], [&p, b""], [&[], &q], one_and_all, [one_and_all[1], one_and_all[0]]]
+        {
+            let error = RsaSecret::new(public.clone(), b"\x07", p, q).expect_err("wrong primes");
+            assert_eq!(error, SecretKeyError::Primes);
+        }
+        for d in [vec![], vec![0], vec![1; 200]] {
+            let octets = without_zeros(&d).len();
+            let error = RsaSecret::new(public.clone(), &d, &p, &q).expect_err("wrong exponent");
+            assert_eq!(error, SecretKeyError::SecretSize { octets });
+        }
+    }
+
+    #[test]
+    fn an_exponent_without_inverse_is_an_error_and_no_panic() {
+        let (p, q, public) = mersenne();
+        // 2⁶⁰⁷ − 2 is divisible by 3.
+        let PublicKey::Rsa(public) = PublicKey::rsa(public.n(), b"\x03").unwrap() else { panic!("not RSA") };
+        let key = RsaSecret::new(public, b"\x07", &p, &q).unwrap();
+        assert_eq!(key.crt().expect_err("no inverse"), SecretKeyError::Primes);
+    }
+
+    #[test]
+    fn a_secret_number_is_as_long_as_a_card_takes_it() {
+        let PublicKey::Ecc(public) = PublicKey::ecc(Curve::NistP521, &[4; 133]).unwrap() else {
+            panic!("not on a curve")
+        };
+        let key = EccSecret::new(public.clone(), b"\0\x01\x02").unwrap();
+        assert_eq!(key.d().as_bytes(), [vec![0; 64], vec![1, 2]].concat());
+        for (d, octets) in [(vec![0; 66], 0), (vec![1; 67], 67)] {
+            let error = EccSecret::new(public.clone(), &d).expect_err("not a number of the curve");
+            assert_eq!(error, SecretKeyError::SecretSize { octets });
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let (p, q, public) = mersenne();
+        let key = SecretMaterial::Rsa(RsaSecret::new(public, b"\x07", &p, &q).unwrap());
+        let shown = format!("{:?}", SecretKey::new(key, 1, None));
+        assert!(shown.contains("d: Secret(..), p: Secret(..), q: Secret(..)"), "{shown}");
+    }
+}

@@ -63,3 +63,29 @@ fn append_string(octets: &[u8], blob: &mut Vec<u8>) {
     blob.extend(u32::try_from(octets.len()).unwrap_or(u32::MAX).to_be_bytes());
     blob.extend(octets);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_that_ssh_does_not_know_have_no_form() {
+        for curve in Curve::ALL {
+            let point = vec![4; curve.point_size()];
+            let key = PublicKey::ecc(curve, &point).unwrap();
+            let known =
+                ["nistp256", "nistp384", "nistp521", "ed25519", "ed448"].contains(&curve.openpgp_name());
+            assert_eq!(key.ssh_blob().is_some(), known, "{curve:?}");
+            assert_eq!(key.ssh_line("").is_some(), known, "{curve:?}");
+            assert_eq!(key.ssh_fingerprint().is_some(), known, "{curve:?}");
+        }
+    }
+
+    /// RFC 8709, section 4; OpenSSH has no Ed448.
+    #[test]
+    fn an_ed448_blob_is_name_and_native_point() {
+        let key = PublicKey::ecc(Curve::Ed448, &[7; 57]).unwrap();
+        let expected = [b"\0\0\0\x09ssh-ed448\0\0\0\x39".as_slice(), &[7; 57]].concat();
+        assert_eq!(key.ssh_blob().unwrap(), expected);
+    }
+}

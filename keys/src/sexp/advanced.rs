@@ -244,7 +244,7 @@ pub(super) mod write {
     }
 
     /// Never less than what [`append`] writes.
-    fn bound(sexp: &Sexp<'_>, depth: usize) -> usize {
+    pub(super) fn bound(sexp: &Sexp<'_>, depth: usize) -> usize {
         match sexp {
             Sexp::Atom(octets) => 2 * octets.len() + 3,
             Sexp::List(items) => {
@@ -269,4 +269,92 @@ const ESCAPES: [(u8, u8); 9] = [
 
 fn is_token_octet(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"-./_:*+=".contains(&octet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MAX_DEPTH, Sexp, SexpError};
+
+    fn read(text: &[u8]) -> Result<Vec<u8>, SexpError> {
+        Sexp::from_advanced(text).map(|sexp| sexp.to_canonical())
+    }
+
+    #[test]
+    fn every_encoding_of_an_atom_is_read() {
+        for text in [
+            b"abc".as_slice(),
+            b" abc\n",
+            b"\"abc\"",
+            b"\"\\x61\\142\\\nc\"",
+            b"\"a\\\r\nbc\"",
+            b"#616263#",
+            b"# 61 6\n2 63 #",
+            b"|YWJj|",
+            b"| YW Jj |",
+            b"3:abc",
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(b"3:abc".as_slice()), "{}", text.escape_ascii());
+        }
+        assert_eq!(
+            read(b"(a-./_:*+= \"\\b\\t\\v\\n\\f\\r\\\"\\'\\\\\" ## \"\")").as_deref(),
+            Ok(b"(9:a-./_:*+=9:\x08\t\x0b\n\x0c\r\"'\\0:0:)".as_slice())
+        );
+    }
+
+    #[test]
+    fn each_fault_is_named_with_its_place() {
+        let cases: [(&[u8], SexpError); 14] = [
+            (b" ", SexpError::Truncated),
+            (b"(a (b)", SexpError::Truncated),
+            (b"(a \"b", SexpError::Truncated),
+            (b"(a #61", SexpError::Truncated),
+            (b"(a |YW", SexpError::Truncated),
+            (b"(a #6#)", SexpError::BadEncoding { at: 3 }),
+            (b"(a #6g#)", SexpError::BadEncoding { at: 3 }),
+            (b"(a |Y|)", SexpError::BadEncoding { at: 3 }),
+            (b"(a \"b\\q\")", SexpError::BadEncoding { at: 5 }),
+            (b"(a 4:abc", SexpError::BadLength { at: 3 }),
+            (b"(a 1b)", SexpError::Unexpected { at: 4 }),
+            (b"(a [h]b)", SexpError::Unexpected { at: 3 }),
+            (b"a b", SexpError::Trailing { octets: 1 }),
+            (b"(a) )", SexpError::Trailing { octets: 1 }),
+        ];
+        for (input, error) in cases {
+            assert_eq!(read(input), Err(error), "{}", input.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn depth_has_a_limit() {
+        let nested = |depth| [b"(".repeat(depth), b")".repeat(depth)].concat();
+        assert!(read(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(read(&nested(MAX_DEPTH + 1)), Err(SexpError::TooDeep { at: MAX_DEPTH }));
+    }
+
+    /// What libgcrypt 1.10.1 prints; the tests with real programs ask the installed one.
+    #[test]
+    fn the_layout_is_libgcrypts() {
+        let written = |canonical: &[u8]| Sexp::from_canonical(canonical).unwrap().to_advanced();
+        for (canonical, advanced) in [
+            (b"(1:a(1:b)3:c\"\n2:'\\2:1a1:-)".as_slice(), "(a \n (b)\n \"c\\\"\\n\" \"\\'\\\\\" \"1a\" -)\n"),
+            (b"(2:a\x7f4:a\x9fb 6:a\t\x0b\x0c\r\x08)", "(#617F# #619F6220# \"a\\t\\v\\f\\r\\b\")\n"),
+            (b"(3:abc(1:q3:@\x01z))", "(abc \n (q #40017A#)\n )\n"),
+            (b"3:abc", "abc \n"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&written(canonical)), advanced);
+        }
+    }
+
+    #[test]
+    fn writing_takes_one_allocation() {
+        for canonical in
+            [b"(1:a(1:b(1:c1:d)1:e)(1:f)1:g)".as_slice(), b"(((()))())", b"2:\xff\xff", b"4:\n\n\n\n"]
+        {
+            let sexp = Sexp::from_canonical(canonical).unwrap();
+            let bound = super::write::bound(&sexp, 0) + 1;
+            let written = sexp.to_advanced();
+            assert!(written.len() <= bound, "{} of {bound}", written.len());
+            assert_eq!(Sexp::from_advanced(&written), Ok(sexp));
+        }
+    }
 }
