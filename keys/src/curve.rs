@@ -77,6 +77,13 @@ impl Curve {
         self.row().oid
     }
 
+    /// The identifier with its length in front: a field of key packets, and the value of `KEY-DATA curve`.
+    #[must_use]
+    pub fn oid_field(self) -> Vec<u8> {
+        // No identifier in the table is longer than ten octets.
+        [&[self.oid().len() as u8], self.oid()].concat()
+    }
+
     /// The name in S-expressions and in `KEY-ATTR`: `NIST P-256`, `Ed25519`, `Curve25519`.
     #[must_use]
     pub fn libgcrypt_name(self) -> &'static str {
@@ -232,6 +239,12 @@ mod tests {
             }
             assert_eq!(Curve::from_oid(curve.spki_oid()), Some(curve));
         }
+    }
+
+    #[test]
+    fn the_field_of_a_key_packet_begins_with_its_length() {
+        assert_eq!(Curve::Ed25519.oid_field(), b"\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01");
+        assert!(Curve::ALL.iter().all(|curve| curve.oid().len() <= 10));
     }
 
     #[test]

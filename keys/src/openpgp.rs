@@ -138,9 +138,7 @@ fn rsa_fields(key: &RsaPublic, body: &mut Vec<u8>) {
 }
 
 fn ecc_fields(key: &EccPublic, body: &mut Vec<u8>) {
-    let oid = key.curve().oid();
-    body.extend(u8::try_from(oid.len()));
-    body.extend(oid);
+    body.extend(key.curve().oid_field());
     append_mpi(&key.q(), body);
 }
 
