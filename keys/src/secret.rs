@@ -134,8 +134,11 @@ impl RsaSecret {
     }
 }
 
-/// Whether p · q = n.
+/// Whether p · q = n. Numbers too long for that are not multiplied first.
 fn is_product(p: &[u8], q: &[u8], n: &[u8]) -> bool {
+    if p.len() + q.len() > n.len() + 1 {
+        return false;
+    }
     let [p, q] = [p, q].map(|factor| number(factor, factor.len()));
     let product = Zeroizing::new(p.concatenating_mul(&*q));
     without_zeros(&Zeroizing::new(product.to_be_bytes())) == n
@@ -152,7 +155,7 @@ fn inverse(x: &[u8], m: &[u8], less: u8) -> Result<Secret, SecretKeyError> {
 }
 
 fn number(octets: &[u8], size: usize) -> Zeroizing<BoxedUint> {
-    // A size comes from a modulus of MAX_RSA_BITS at most, or from numbers within the limits of a KEYDATA inquiry.
+    // No number here is longer than a modulus of MAX_RSA_BITS.
     let bits = u32::try_from(size.saturating_mul(8)).unwrap_or(u32::MAX);
     Zeroizing::new(BoxedUint::from_be_slice_truncated(octets, bits))
 }
@@ -174,10 +177,8 @@ impl EccSecret {
         if d.is_empty() || d.len() > size {
             return Err(SecretKeyError::SecretSize { octets: d.len() });
         }
-        let mut padded = Zeroizing::new(vec![0; size - d.len()]);
-        padded.reserve_exact(d.len());
-        padded.extend(d);
-        Ok(Self { public, d: Secret::copy_of(&padded) })
+        let padded = [vec![0; size - d.len()].as_slice(), d].concat();
+        Ok(Self { public, d: Secret::take(padded) })
     }
 
     /// The public half.
@@ -233,8 +234,14 @@ mod tests {
         let padded = [&[0, 0], p.as_slice()].concat();
         assert!(RsaSecret::new(public.clone(), b"\x07", &padded, &q).is_ok());
         let one_and_all = [[1].as_slice(), public.n()];
-        for [p, q] in [[&p[..], &p[..]], [&p, b""], [&[], &q], one_and_all, [one_and_all[1], one_and_all[0]]]
-        {
+        for [p, q] in [
+            [&p[..], &p[..]],
+            [&p, b""],
+            [&[], &q],
+            [&p, &[0xff; 65536]],
+            one_and_all,
+            [one_and_all[1], one_and_all[0]],
+        ] {
             let error = RsaSecret::new(public.clone(), b"\x07", p, q).expect_err("wrong primes");
             assert_eq!(error, SecretKeyError::Primes);
         }

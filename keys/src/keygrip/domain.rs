@@ -1,8 +1,8 @@
 //! The domain parameters that go into keygrips, in the form libgcrypt hashes them in.
 //!
 //! Numbers are big endian without zeros in front (zero is empty), the base point is 04‖x‖y on every kind of curve. Two
-//! quirks: for Ed25519 libgcrypt takes *a* = 1 and *b* = −*d*, which is the curve's equation times −1, and for curves in
-//! Montgomery form *a* stands for (*A* − 2)/4 and *b* for *B*.
+//! quirks: *a* and *b* of Ed25519 are negative in libgcrypt's table (−1, and −121665/121666 as −2DFC…), and their
+//! magnitudes are hashed; and for the curves in Montgomery form *a* stands for (*A* − 2)/4 and *b* for *B*.
 //!
 //! Sources: SEC 2 and FIPS 186-4, RFC 5639, RFC 7748, RFC 8032.
 
