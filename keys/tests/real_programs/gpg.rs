@@ -9,21 +9,25 @@ use claviger_keys::{Curve, EcdhParams, Keygrip, OpenPgpAlgorithm, PublicKey, Sex
 use super::{run, run_with_input, text};
 
 /// A private GNUPGHOME; its agent ends with it.
-struct Home(tempfile::TempDir);
+pub(super) struct Home(tempfile::TempDir);
 
 impl Home {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let private = std::fs::Permissions::from_mode(0o700);
         Self(tempfile::Builder::new().permissions(private).tempdir().unwrap())
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("GNUPGHOME", self.0.path());
         command
     }
 
-    fn gpg(&self, arguments: &[&str]) -> Vec<u8> {
+    pub(super) fn gpg(&self, arguments: &[&str]) -> Vec<u8> {
         run(self.command("gpg").args(["--batch", "--quiet", "--passphrase", ""]).args(arguments))
     }
 
@@ -36,7 +40,7 @@ impl Home {
     }
 
     /// The keys that gpg lists with secret parts.
-    fn listed(&self) -> Vec<Listed> {
+    pub(super) fn listed(&self) -> Vec<Listed> {
         let listing = text(self.gpg(&["--with-colons", "--with-keygrip", "--list-secret-keys"]));
         let mut keys = Vec::new();
         let mut fields = Vec::new();
@@ -67,12 +71,12 @@ impl Drop for Home {
 }
 
 /// A key as gpg lists it.
-struct Listed {
+pub(super) struct Listed {
     algorithm: OpenPgpAlgorithm,
     created: u32,
     curve: String,
-    fingerprint: String,
-    grip: String,
+    pub(super) fingerprint: String,
+    pub(super) grip: String,
 }
 
 /// gpg 2.2 and 2.4 differ in the ECDH parameters of their new keys.
