@@ -99,7 +99,12 @@ impl Plug {
 impl Read for Plug {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.read(buffer),
+            Self::Tcp(stream) => {
+                // vpcd sends a length and its message apart and waits for our acknowledgement in between, which Linux
+                // would put off for 40 ms. The wish is good for one read, so it is repeated; without it all is slow.
+                let _ = rustix::net::sockopt::set_tcp_quickack(&*stream, true);
+                stream.read(buffer)
+            }
             Self::Unix(stream) => stream.read(buffer),
         }
     }
