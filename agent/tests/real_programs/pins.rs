@@ -1,0 +1,84 @@
+//! PINs: wrong ones, none, and those of a card with a KDF.
+
+use crate::world::jobs::{decrypt, decrypts, generate, seal, sign, signs};
+use crate::world::{Card, Home, Reader, Scdaemon};
+
+#[test]
+fn a_wrong_pin_costs_one_try_and_the_next_prompt_tells_how_many_are_left() {
+    let (_reader, _card, home) = card_with_keys(&[]);
+    home.answers("user 000000\n");
+    sign(&home).fails().shows("Bad PIN");
+    home.gpg(&["--card-status"]).ok().shows("PIN retry counter : 2 0 3\n");
+    home.questions();
+    home.answers("user 123456\n");
+    signs(&home);
+    let questions = home.questions();
+    assert!(matches!(&questions[..], [only] if only.contains("Remaining attempts: 2")), "{questions:?}");
+    home.gpg(&["--card-status"]).ok().shows("PIN retry counter : 3 0 3\n");
+}
+
+#[test]
+fn a_cancelled_pinentry_is_an_operation_cancelled_and_costs_no_try() {
+    let (_reader, _card, home) = card_with_keys(&[]);
+    seal(&home);
+    home.answers("user cancel\n");
+    sign(&home).fails().shows("Operation cancelled");
+    decrypt(&home).fails().shows("Operation cancelled");
+    home.gpg(&["--card-status"]).ok().shows("PIN retry counter : 3 0 3\n");
+    home.answers("user 123456\n");
+    signs(&home);
+}
+
+#[test]
+fn a_forced_signature_pin_is_asked_each_time_and_an_unforced_one_once() {
+    let (_reader, _card, home) = card_with_keys(&[]);
+    home.questions();
+    signs(&home);
+    signs(&home);
+    assert_eq!(home.questions().len(), 2);
+    home.answers("admin 12345678\nuser 123456\n");
+    home.card_edit(&["admin", "forcesig", "quit"]).ok();
+    home.questions();
+    signs(&home);
+    signs(&home);
+    assert_eq!(home.questions().len(), 1);
+}
+
+#[test]
+fn a_changed_pin_opens_the_card_and_the_old_one_does_not() {
+    let (_reader, _card, home) = card_with_keys(&[]);
+    home.answers("user 123456\nnew 654321\nadmin 12345678\nnewadmin 87654321\n");
+    home.card_edit(&["admin", "passwd", "1", "3", "q", "quit"]).ok().shows("SC_OP_SUCCESS");
+    sign(&home).fails().shows("Bad PIN");
+    home.answers("user 654321\nadmin 87654321\n");
+    signs(&home);
+    home.card_edit(&["admin", "login", "carla", "quit"]).ok();
+    home.gpg(&["--card-status"]).ok().shows("Login data .......: carla\n");
+}
+
+#[test]
+fn a_kdf_card_signs_and_decrypts_with_the_right_pin_and_loses_no_try() {
+    let (reader, card, home) = card_with_keys(&[]);
+    home.card_edit(&["admin", "kdf-setup", "quit"]).ok();
+    home.gpg(&["--card-status"]).ok().shows("KDF setting ......: on\n").shows("PIN retry counter : 3 0 3\n");
+    for _ in 0..2 {
+        signs(&home);
+        decrypts(&home);
+        home.gpg(&["--card-status"]).ok().shows("PIN retry counter : 3 0 3\n");
+        // A daemon that knows nothing of the card yet does the same.
+        home.kill_agent();
+    }
+    home.card_edit(&["admin", "login", "carla", "quit"]).ok();
+    home.gpg(&["--card-status"]).ok().shows("PIN retry counter : 3 0 3\n");
+    drop((card, reader));
+}
+
+/// A card with Curve25519 keys, as it left `options`, and a home that knows them.
+fn card_with_keys(options: &[&str]) -> (Reader, Card, Home) {
+    let reader = Reader::start();
+    let card = Card::insert(&reader.slot(), options);
+    let home = Home::new(&reader, Scdaemon::under_test());
+    home.wait_for_card();
+    generate(&home, &["2", "1", "2", "1", "2", "1"]);
+    (reader, card, home)
+}

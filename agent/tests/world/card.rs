@@ -1,0 +1,54 @@
+//! A card in software, in a reader as long as the value lives.
+
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::repository;
+
+/// The program of cards/virtual, plugged in; dropping it pulls the card and loses what was on it.
+pub(crate) struct Card {
+    program: Child,
+    dir: TempDir,
+    lines_seen: Cell<usize>,
+}
+
+impl Card {
+    /// Plugs a new card into a reader's slot; `options` as `claviger-virtual-card --help` lists them.
+    pub(crate) fn insert(slot: &str, options: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| dir.path().join(name);
+        let program = Command::new(Self::program())
+            .args(["--vpcd", slot])
+            .arg("--apdu-log")
+            .arg(path("apdus"))
+            .args(options)
+            .stdin(Stdio::null())
+            .stderr(File::create(path("messages")).expect("the folder is ours"))
+            .spawn()
+            .expect("claviger-virtual-card starts; `make virtual-card` builds it");
+        Self { program, dir, lines_seen: Cell::new(0) }
+    }
+
+    /// The commands that the card got since the last call, in hexadecimal.
+    pub(crate) fn apdus(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.dir.path().join("apdus")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+        lines[self.lines_seen.replace(lines.len())..].to_vec()
+    }
+
+    fn program() -> PathBuf {
+        std::env::var_os("CLAVIGER_VIRTUAL_CARD")
+            .map_or_else(|| repository("cards/virtual/target/release/claviger-virtual-card"), PathBuf::from)
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        self.program.kill().expect("the child is ours");
+        self.program.wait().expect("the child is ours");
+    }
+}

@@ -1,0 +1,179 @@
+//! A private GNUPGHOME with stock gpg and gpg-agent, one of the two scdaemons, and a stand-in for pinentry.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{Reader, Seen, repository, wait_for};
+
+/// Which program gpg-agent finds behind `scdaemon-program`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scdaemon {
+    /// The one of this project.
+    Ours,
+    /// GnuPG's.
+    Stock,
+}
+
+impl Scdaemon {
+    /// Ours, unless the environment says `CLAVIGER_TEST_SCDAEMON=stock`: the switch that plays the tests to the original.
+    pub(crate) fn under_test() -> Self {
+        match std::env::var("CLAVIGER_TEST_SCDAEMON").as_deref() {
+            Ok("stock") => Self::Stock,
+            _ => Self::Ours,
+        }
+    }
+}
+
+/// A home; the agent and its scdaemon end when it is dropped.
+pub(crate) struct Home {
+    dir: TempDir,
+    pcsc: PathBuf,
+    scdaemon: Scdaemon,
+}
+
+impl Home {
+    /// A home whose scdaemon sees `reader` and no other, and where a new card's PINs are known to pinentry.
+    pub(crate) fn new(reader: &Reader, scdaemon: Scdaemon) -> Self {
+        // Sockets live in it, and their paths may have 107 octets: no deep folder.
+        let private = fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix("cv").permissions(private).tempdir_in("/tmp");
+        let dir = dir.expect("/tmp is writable");
+        symlink(repository("testdata/world/pinentry"), dir.path().join("pinentry"))
+            .expect("the folder is ours");
+        symlink(env!("CARGO_BIN_EXE_claviger"), dir.path().join("claviger-scdaemon"))
+            .expect("the folder is ours");
+        let mut home = Self { dir, pcsc: reader.socket().to_owned(), scdaemon };
+        home.write("scdaemon.conf", "");
+        home.answers("user 123456\nadmin 12345678\n");
+        home.switch_to(scdaemon);
+        home
+    }
+
+    /// Ends agent and scdaemon; the next program starts the agent anew, with this scdaemon behind it.
+    pub(crate) fn switch_to(&mut self, scdaemon: Scdaemon) {
+        self.kill_agent();
+        self.scdaemon = scdaemon;
+        let config = format!(
+            "scdaemon-program {}\npinentry-program {}\nenable-ssh-support\n",
+            self.scdaemon_program().display(),
+            self.path("pinentry").display()
+        );
+        self.write("gpg-agent.conf", &config);
+    }
+
+    /// The scdaemon's path: ours under the name that tells it its face.
+    pub(crate) fn scdaemon_program(&self) -> PathBuf {
+        match self.scdaemon {
+            Scdaemon::Ours => self.path("claviger-scdaemon"),
+            Scdaemon::Stock => "/usr/lib/gnupg/scdaemon".into(),
+        }
+    }
+
+    /// Ends agent and scdaemon.
+    pub(crate) fn kill_agent(&self) {
+        drop(Seen::of(self.command("gpgconf").args(["--kill", "all"]), b""));
+        // The command returns before they are gone, and a reader can be held exclusively.
+        let socket = self.path("S.scdaemon");
+        wait_for("the agent's end", || if socket.exists() { Err("its socket is there") } else { Ok(()) });
+    }
+
+    /// A file of the home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file into the home.
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("the folder is ours");
+        path
+    }
+
+    /// What pinentry answers from now on; see testdata/world/pinentry.
+    pub(crate) fn answers(&self, lines: &str) {
+        self.write("pins", lines);
+    }
+
+    /// What pinentry was asked since the last call.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        let path = self.path("questions");
+        let asked = fs::read_to_string(&path).unwrap_or_default();
+        drop(fs::remove_file(path));
+        asked.lines().map(str::to_owned).collect()
+    }
+
+    /// A program that lives in this home, with a deadline.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = self.command_without_deadline(Path::new("timeout"));
+        command.args(["-k", "5", "60", program]);
+        command
+    }
+
+    /// A program that lives in this home.
+    pub(crate) fn command_without_deadline(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs([
+            ("PATH", Path::new("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")),
+            ("LC_ALL", Path::new("C.UTF-8")),
+            ("HOME", self.dir.path()),
+            ("GNUPGHOME", self.dir.path()),
+            ("PCSCLITE_CSOCK_NAME", &self.pcsc),
+            ("SSH_AUTH_SOCK", &self.path("S.gpg-agent.ssh")),
+        ]);
+        command
+    }
+
+    /// gpg, never asking on a terminal.
+    pub(crate) fn gpg(&self, arguments: &[&str]) -> Seen {
+        self.gpg_reads(arguments, b"")
+    }
+
+    /// The same with something on its stdin.
+    pub(crate) fn gpg_reads(&self, arguments: &[&str], input: &[u8]) -> Seen {
+        let always = ["--batch", "--yes", "--no-tty", "--trust-model", "always"];
+        Seen::of(self.command("gpg").args(always).args(arguments), input)
+    }
+
+    /// Waits for the card: vpcd is asked every now and then only, so a new one is not seen at once.
+    #[track_caller]
+    pub(crate) fn wait_for_card(&self) {
+        wait_for("a card", || {
+            let seen = self.gpg(&["--card-status"]);
+            if seen.code == Some(0) { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    /// gpg in dialogue: `words` are what a person would type at its prompts.
+    pub(crate) fn gpg_dialogue(&self, arguments: &[&str], words: &[&str]) -> Seen {
+        let always = ["--expert", "--no-tty", "--status-fd", "1", "--command-fd", "0"];
+        let typed = words.join("\n") + "\n";
+        Seen::of(self.command("gpg").args(always).args(arguments), typed.as_bytes())
+    }
+
+    /// `gpg --card-edit` in dialogue.
+    pub(crate) fn card_edit(&self, words: &[&str]) -> Seen {
+        self.gpg_dialogue(&["--card-edit"], words)
+    }
+
+    /// A `gpg-connect-agent` session with the agent.
+    pub(crate) fn agent(&self, lines: &[&str]) -> Seen {
+        Seen::of(self.command("gpg-connect-agent").args(lines).arg("/bye"), b"")
+    }
+
+    /// `ssh-add -L` through the agent.
+    pub(crate) fn ssh_keys(&self) -> Seen {
+        // gpg starts the agent when it needs one; ssh does not.
+        self.agent(&["NOP"]).ok();
+        Seen::of(self.command("ssh-add").arg("-L"), b"")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        drop(Seen::of(self.command("gpgconf").args(["--kill", "all"]), b""));
+    }
+}
