@@ -139,10 +139,12 @@ mod tests {
 
     #[test]
     fn a_message_behind_the_prefix_of_sha1_is_not_whole() {
-        let octets = [Hash::Sha1.prefix(), b"an ssh message of any length"].concat();
-        let info = DigestInfo::split(&octets).unwrap();
-        assert!(!info.is_whole());
-        assert_eq!(info.digest, b"an ssh message of any length");
+        for message in [b"a longer message of ssh".as_slice(), b"a short one", b""] {
+            let octets = [Hash::Sha1.prefix(), message].concat();
+            let info = DigestInfo::split(&octets).unwrap();
+            assert!(!info.is_whole());
+            assert_eq!(info.digest, message);
+        }
     }
 
     #[test]

@@ -81,6 +81,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_with_the_top_bit_set_begin_with_zero() {
+        let key = PublicKey::rsa(&[0xff; 128], b"\x81").unwrap();
+        let expected = [b"\0\0\0\x07ssh-rsa\0\0\0\x02\0\x81\0\0\0\x81\0".as_slice(), &[0xff; 128]].concat();
+        assert_eq!(key.ssh_blob().unwrap(), expected);
+    }
+
     /// RFC 8709, section 4; OpenSSH has no Ed448.
     #[test]
     fn an_ed448_blob_is_name_and_native_point() {

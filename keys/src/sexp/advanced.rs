@@ -210,7 +210,7 @@ pub(super) mod write {
 
     fn append_atom(octets: &[u8], out: &mut Vec<u8>) {
         let Some(first) = octets.first() else { return out.extend_from_slice(b"\"\"") };
-        if *first == 0 || !first.is_ascii() || octets.iter().any(|&octet| !is_text(octet)) {
+        if !first.is_ascii() || octets.iter().any(|&octet| !is_text(octet)) {
             append_hexadecimal(octets, out);
         } else if octets.iter().all(|&octet| is_token_octet(octet)) && !first.is_ascii_digit() {
             out.extend_from_slice(octets);
@@ -283,7 +283,7 @@ mod tests {
     fn every_encoding_of_an_atom_is_read() {
         for text in [
             b"abc".as_slice(),
-            b" abc\n",
+            b" \x0babc\n",
             b"\"abc\"",
             b"\"\\x61\\142\\\nc\"",
             b"\"a\\\r\nbc\"",

@@ -148,7 +148,7 @@ fn the_advanced_form_is_laid_out_as_libgcrypt_does() {
         b"(10:public-key(3:ecc(5:curve7:Ed25519)(5:flags5:eddsa)(1:q3:@ab)))",
         b"(10:public-key(3:rsa(1:n3:\0\x81\x02)(1:e3:\x01\0\x01)))",
         b"(1:a1:b(3:cde(1:f)7:hello w)4:1abc(1:g)(1:h1:i)1:j)",
-        b"(1:a9:\x08\t\x0b\n\x0c\r\"'\\4:caf\xe94:caf\x9f1:\x7f3:-./5:_:*+=)",
+        b"(1:a9:\x08\t\x0b\n\x0c\r\"'\\4:caf\xe94:caf\x9f2:\xe9a1:\x7f3:-./5:_:*+=)",
         b"(1:a(1:b)3:c\"\n(1:d(1:e(1:f)))1:g)",
         b"(1:a (bc \"d\\x41\\101\\\n\\n\" |YWJj| #61 6 2# 3:x y)z)",
     ];
