@@ -1,0 +1,178 @@
+//! OpenPGP cards (functional specification 3.4): jobs in, APDUs out.
+//!
+//! ```text
+//!   Job ─► OpenPgp::perform ─► Session (one transaction) ── Command ──────────────► apdu ─► reader
+//!             │ one file per        │ probe: 6E, SELECT                               ▲
+//!             │ family of requests  └─► Probed ── SecretCommand (PIN, private key) ───┘
+//!             └─► Done | NeedsPin
+//! ```
+//!
+//! openpgp-card (the crate) gives us algorithm attributes and the parsers of small objects. The APDUs are our own, because
+//! its flows cost more of them than GnuPG's and copy PINs; all of them are in [`commands`].
+//!
+//! Words: a card is *ours* while the application that answers has the AID that we opened; a verification is *lost* when
+//! a neighbour selected another application or reset the card.
+
+mod apdu;
+mod card;
+mod certificate;
+mod commands;
+mod generation;
+mod import;
+pub mod kdf;
+mod lengths;
+mod objects;
+pub mod operations;
+mod passwords;
+mod pins;
+pub mod public_key;
+mod raw;
+pub mod related;
+#[cfg(test)]
+mod sample;
+mod session;
+#[cfg(test)]
+mod tests;
+pub mod tlv;
+
+use std::sync::Arc;
+
+use tracing::{debug, debug_span};
+
+use crate::facts::Facts;
+use crate::openpgp::card::Card;
+use crate::openpgp::generation::Wanted;
+use crate::openpgp::passwords::AdminSets;
+use crate::openpgp::pins::{Step, Unlocked};
+use crate::openpgp::session::Session;
+use crate::reader::Reader;
+use crate::token::{DataObject, Job, NeedsPin, Outcome, PinRef, Progress, Reply, Request, Token, TokenError};
+
+pub(crate) use lengths::Lengths;
+
+/// An OpenPGP card in a reader.
+pub struct OpenPgp {
+    reader: Box<dyn Reader>,
+    card: Card,
+}
+
+impl OpenPgp {
+    /// Selects the application and reads 6E; `None` for a card that has no OpenPGP application.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub(crate) fn open(
+        reader: Box<dyn Reader>,
+        name: String,
+        atr: Vec<u8>,
+        lengths: Lengths,
+    ) -> Result<Option<Self>, TokenError> {
+        let mut token = Self { reader, card: Card::new(Facts::unknown(name, atr), lengths) };
+        let opened = token.session().reopen();
+        match opened {
+            Err(TokenError::Status { operation: commands::name::SELECT, .. }) => {
+                Ok(token.card.facts.terminated.then_some(token))
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(Some(token)),
+        }
+    }
+
+    /// What is known of the card's way with long commands.
+    pub(crate) fn lengths(&self) -> Lengths {
+        self.card.lengths.clone()
+    }
+
+    fn session(&mut self) -> Session<'_> {
+        Session::new(&mut *self.reader, &mut self.card)
+    }
+}
+
+/// Which room carries a request out.
+fn carry_out(
+    session: &mut Session<'_>,
+    request: &mut Request,
+    progress: &mut Progress,
+) -> Result<Step, TokenError> {
+    let as_it_is = matches!(request, Request::Apdu { .. } | Request::Reset | Request::PowerDown);
+    if session.card.facts.terminated && !as_it_is {
+        // Somebody may have activated it since.
+        session.reopen()?;
+    }
+    match request {
+        Request::Refresh => session.probe().map(|_| Step::Done(Reply::Done)),
+        Request::SignatureCounter => session.signature_counter(),
+        Request::Object(object) => read_object(session, *object),
+        Request::PublicKey(slot) => session.public_key(*slot).map(Step::Done),
+        Request::Certificate(slot) => {
+            session.certificate(*slot).map(|octets| Step::Done(Reply::Object(octets)))
+        }
+        Request::Sign(input) => session.sign(progress, input),
+        Request::Authenticate(input) => session.authenticate(progress, input),
+        Request::Decipher(cryptogram) => session.decipher(progress, cryptogram),
+        Request::Put(object, value) => session.put(progress, *object, value),
+        Request::PutCertificate(slot, octets) => session.put_certificate(progress, *slot, octets),
+        Request::SetAlgorithm(slot, attributes) => session.set_algorithm(progress, *slot, attributes),
+        Request::Generate { slot, force, created, attributes, ecdh } => {
+            let attributes = attributes.as_deref();
+            let wanted = Wanted { slot: *slot, force: *force, created: *created, attributes, ecdh: *ecdh };
+            session.generate(progress, &wanted)
+        }
+        Request::Import { slot, force, created, key } => {
+            session.import(progress, *slot, *force, *created, key)
+        }
+        Request::Verify(pin) => verified(session, progress, *pin, true),
+        Request::EnsureVerified(pin) => verified(session, progress, *pin, false),
+        Request::ChangePin(pin) => session.change_pin(progress, *pin),
+        Request::UnblockWithResetCode => session.unblock_with_reset_code(progress),
+        Request::UnblockAsAdmin => session.set_as_admin(progress, AdminSets::UserPin),
+        Request::SetResetCode => session.set_as_admin(progress, AdminSets::ResetCode),
+        Request::ForgetVerifications => session.forget_verifications(),
+        Request::Random(octets) => session.random(*octets),
+        Request::Apdu { command, more } => session.raw(command, *more),
+        Request::Reset => session.reset(false),
+        Request::PowerDown => session.reset(true),
+    }
+}
+
+fn verified(
+    session: &mut Session<'_>,
+    progress: &mut Progress,
+    pin: PinRef,
+    always: bool,
+) -> Result<Step, TokenError> {
+    if pin == PinRef::ResetCode {
+        return Err(TokenError::BadValue("the reset code is never verified by itself"));
+    }
+    Ok(match session.unlock(progress, pin, always)? {
+        Unlocked::Not(question) => Step::Ask(question),
+        Unlocked::Before | Unlocked::Now => Step::Done(Reply::Done),
+    })
+}
+
+fn read_object(session: &mut Session<'_>, object: DataObject) -> Result<Step, TokenError> {
+    let value = session.object(object)?;
+    Ok(Step::Done(Reply::Object(value.map(|octets| octets.to_vec()))))
+}
+
+impl Token for OpenPgp {
+    fn facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.card.facts)
+    }
+
+    fn perform(&mut self, mut job: Job) -> Result<Outcome, TokenError> {
+        let _span = debug_span!("job", request = job.request.name()).entered();
+        match carry_out(&mut self.session(), &mut job.request, &mut job.progress)? {
+            Step::Done(reply) => Ok(Outcome::Done(reply)),
+            Step::Ask(question) => {
+                debug!(purpose = ?question.purpose, tries_left = question.tries_left, "a PIN is needed");
+                Ok(Outcome::NeedsPin(NeedsPin {
+                    purpose: question.purpose,
+                    tries_left: question.tries_left,
+                    may_use_cache: question.may_use_cache,
+                    job,
+                }))
+            }
+        }
+    }
+}

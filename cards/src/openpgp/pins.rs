@@ -1,0 +1,178 @@
+//! When a PIN is asked for, when one is sent, and what may be done without.
+
+use claviger_secret::Secret;
+
+use crate::openpgp::apdu::{Command, Response};
+use crate::openpgp::session::Session;
+use crate::token::{PinPurpose, PinRef, Progress, Reply, TokenError};
+
+/// The shortest user PIN (OpenPGP card 3.4, section 4.3).
+const MIN_USER: usize = 6;
+
+/// The shortest admin PIN and resetting code.
+const MIN_ADMIN: usize = 8;
+
+/// How far a request came.
+pub(crate) enum Step {
+    /// To its end.
+    Done(Reply),
+    /// To where a PIN is needed.
+    Ask(Question),
+}
+
+/// A question for the person; it becomes a [`crate::token::NeedsPin`].
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) purpose: PinPurpose,
+    pub(crate) tries_left: Option<u8>,
+    pub(crate) may_use_cache: bool,
+}
+
+/// Whether the card will do what takes a PIN.
+pub(crate) enum Unlocked {
+    /// It was verified in an earlier transaction, as far as we know.
+    Before,
+    /// It was verified just now, by an application that was probed.
+    Now,
+    /// Not without asking.
+    Not(Question),
+}
+
+/// What a command that takes a PIN came to.
+pub(crate) enum Attempt {
+    /// The card's answer.
+    Answered(Response),
+    /// A PIN is needed first.
+    Not(Question),
+}
+
+impl Progress {
+    /// A PIN that was handed in for this; each is used once.
+    pub(crate) fn take(&mut self, purpose: PinPurpose) -> Option<Secret> {
+        let at = self.pins.iter().position(|(of, _)| *of == purpose)?;
+        Some(self.pins.swap_remove(at).1)
+    }
+
+    /// A PIN that stays, because the transaction it is for comes later.
+    pub(crate) fn peek(&self, purpose: PinPurpose) -> Option<&Secret> {
+        self.pins.iter().find(|(of, _)| *of == purpose).map(|(_, pin)| pin)
+    }
+}
+
+impl Session<'_> {
+    /// Makes sure that `pin` is verified; `always` verifies again what is verified.
+    pub(crate) fn unlock(
+        &mut self,
+        progress: &mut Progress,
+        pin: PinRef,
+        always: bool,
+    ) -> Result<Unlocked, TokenError> {
+        let purpose = PinPurpose::Unlock(pin);
+        let always = always || self.is_forced(pin);
+        if let Some(secret) = progress.take(purpose) {
+            check_length(purpose, &secret)?;
+            // Somebody else's answer may have unlocked the card meanwhile.
+            if !always && self.is_still_verified(pin)? {
+                return Ok(Unlocked::Before);
+            }
+            return self.verify(progress, pin, &secret);
+        }
+        if !always && self.is_still_verified(pin)? {
+            return Ok(Unlocked::Before);
+        }
+        self.question(pin, always).map(Unlocked::Not)
+    }
+
+    /// Carries out a command that takes a PIN and carries no secret. Where the PIN was verified in an earlier
+    /// transaction the command goes first; if the verification turns out to be lost, the PIN is asked for.
+    pub(crate) fn privileged(
+        &mut self,
+        progress: &mut Progress,
+        pin: PinRef,
+        command: &Command,
+    ) -> Result<Attempt, TokenError> {
+        match self.unlock(progress, pin, false)? {
+            Unlocked::Not(question) => Ok(Attempt::Not(question)),
+            Unlocked::Now => self.send(command).map(Attempt::Answered),
+            Unlocked::Before => {
+                let response = self.send(command)?;
+                if response.looks_lost() && (self.reselected()? || response.sw == 0x6982) {
+                    self.card.set_verified(pin, false);
+                    return self.question(pin, false).map(Attempt::Not);
+                }
+                Ok(Attempt::Answered(response))
+            }
+        }
+    }
+
+    /// The question for a PIN that unlocks. A blocked admin PIN is not asked for.
+    pub(crate) fn question(&mut self, pin: PinRef, never_cached: bool) -> Result<Question, TokenError> {
+        if pin == PinRef::Admin && self.tries(pin) == 0 {
+            // It may have been unblocked by somebody since.
+            self.probe()?;
+            if self.tries(pin) == 0 {
+                return Err(TokenError::PinBlocked(pin));
+            }
+        }
+        let tries = self.tries(pin);
+        Ok(Question {
+            purpose: PinPurpose::Unlock(pin),
+            tries_left: Some(tries),
+            may_use_cache: !never_cached && !self.is_forced(pin) && tries > 1,
+        })
+    }
+
+    /// The question for a PIN that is about to be changed.
+    pub(crate) fn question_old(&self, pin: PinRef) -> Question {
+        let tries_left = Some(self.tries(pin));
+        Question { purpose: PinPurpose::Old(pin), tries_left, may_use_cache: false }
+    }
+
+    /// The question for a new PIN.
+    pub(crate) fn question_new(pin: PinRef) -> Question {
+        Question { purpose: PinPurpose::New(pin), tries_left: None, may_use_cache: false }
+    }
+
+    pub(crate) fn tries(&self, pin: PinRef) -> u8 {
+        self.card.facts.pin_status.tries(pin)
+    }
+
+    /// Whether the counter shows fewer tries than the prompt did: then no PIN is sent.
+    pub(crate) fn lost_tries(&self, progress: &Progress, pin: PinRef) -> bool {
+        progress.tries_shown.is_some_and(|shown| self.tries(pin) < shown)
+    }
+
+    fn verify(&mut self, progress: &Progress, pin: PinRef, secret: &Secret) -> Result<Unlocked, TokenError> {
+        self.probe()?;
+        if self.tries(pin) == 0 {
+            return Err(TokenError::PinBlocked(pin));
+        }
+        if self.lost_tries(progress, pin) {
+            return self.question(pin, false).map(Unlocked::Not);
+        }
+        self.probe()?.verify(pin, secret)?;
+        Ok(Unlocked::Now)
+    }
+
+    fn is_forced(&self, pin: PinRef) -> bool {
+        pin == PinRef::Sign && self.card.facts.pin_status.forced()
+    }
+
+    /// Opening the transaction tells whether the card was reset since.
+    fn is_still_verified(&mut self, pin: PinRef) -> Result<bool, TokenError> {
+        if self.card.is_verified(pin) {
+            self.begin()?;
+        }
+        Ok(self.card.is_verified(pin))
+    }
+}
+
+/// Refuses a PIN that no card takes, before it costs a try.
+pub(crate) fn check_length(purpose: PinPurpose, pin: &Secret) -> Result<(), TokenError> {
+    let (PinPurpose::Unlock(which) | PinPurpose::Old(which) | PinPurpose::New(which)) = purpose;
+    let minimum = match which {
+        PinRef::Sign | PinRef::User => MIN_USER,
+        PinRef::Admin | PinRef::ResetCode => MIN_ADMIN,
+    };
+    if pin.len() < minimum { Err(TokenError::PinTooShort { pin: purpose, minimum }) } else { Ok(()) }
+}
