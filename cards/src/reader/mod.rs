@@ -1,0 +1,41 @@
+//! Where cards come from. A reader layer tells the register who arrives and departs, and gives each card a [`Reader`].
+//!
+//! Readers speak the traits of the crate card-backend, so that openpgp-card's own flows can run over them too:
+//! - one `CardTransaction` is one transaction of PC/SC: no other program gets between its commands; dropping it ends it
+//!   and leaves the card as it is.
+//! - `was_reset` tells that the card was reset since the last transaction. That is not a removal.
+//! - [`SmartcardError::CardNotFound`] means that this stay of the card is over.
+
+pub(crate) mod pcsc;
+pub(crate) mod socket;
+
+use card_backend::{CardBackend, SmartcardError};
+
+use crate::token::TokenError;
+
+/// One card in one reader, as long as it stays there.
+pub(crate) trait Reader: CardBackend + Send + Sync {
+    /// Resets the card (warm).
+    ///
+    /// # Errors
+    /// What the reader layer says.
+    fn reset(&mut self) -> Result<(), SmartcardError>;
+
+    /// Takes the power away. The next transaction finds the card fresh.
+    ///
+    /// # Errors
+    /// What the reader layer says.
+    fn power_down(&mut self) -> Result<(), SmartcardError>;
+}
+
+/// The longest answer that a card can give in one piece: extended length and a status word.
+pub(crate) const MAX_ANSWER: usize = 0x1_0000 + 2;
+
+/// The reader layer's error, while doing `operation`.
+pub(crate) fn fault(operation: &'static str, error: &SmartcardError) -> TokenError {
+    match error {
+        SmartcardError::CardNotFound(_) => TokenError::Gone,
+        SmartcardError::Error(message) => TokenError::Transport { operation, message: message.clone() },
+        other => TokenError::Transport { operation, message: other.to_string() },
+    }
+}
