@@ -1,1 +1,21 @@
-//! cards
+//! What holds keys: OpenPGP cards today, PKCS#11 tokens later. Knows no Assuan and asks no person.
+//!
+//! ```text
+//!   agent ── submit(Job) ──► TokenHandle ── bounded queue ──► worker thread ── Token ──► reader
+//!         ◄── Outcome ──────                                   one per card             PC/SC | socket
+//! ```
+//!
+//! - The [`deck`] is the one register of what is present; tokens come and go there.
+//! - A [`token::Job`] goes into a token's queue and comes back as an [`token::Outcome`]: done, or a PIN is needed. No
+//!   callback leads out of the worker and no worker waits for a PIN.
+//! - An *insertion* is one stay of one card in one reader. A PIN belongs to an insertion, never to a serial number.
+//! - *Slots* are the three keys of an OpenPGP card: signing, decryption, authentication.
+
+#![forbid(unsafe_code)]
+
+pub mod deck;
+pub mod facts;
+pub mod openpgp;
+pub(crate) mod reader;
+pub mod token;
+mod worker;

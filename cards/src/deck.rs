@@ -1,0 +1,233 @@
+//! The register of what is present: tokens by insertion, newest first, and the readers they sit in.
+//!
+//! ```text
+//!   reader::pcsc   ─┐ arrive / depart          ┌─► worker thread (one per card)
+//!   reader::socket ─┴────► Register ── spawns ─┘
+//!                             ▲ tokens, events
+//!   agent ── scan ── Deck ────┘
+//! ```
+//!
+//! Nothing is touched before the first [`Deck::scan`]. Afterwards presence comes by events of the reader layer; a scan
+//! only makes sure that what happened so far has arrived here, which is what a client's SERIALNO expects.
+
+mod handle;
+mod register;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::time::timeout;
+
+use crate::reader::{pcsc, socket};
+use crate::token::Insertion;
+
+pub use handle::TokenHandle;
+pub(crate) use register::{Arrival, Connected, Register, Source};
+
+/// Which readers there are, and how long they may take.
+#[derive(Debug, Clone)]
+pub struct DeckConfig {
+    /// Use PC/SC.
+    pub pcsc: bool,
+    /// Listen here for virtual cards; never open by default.
+    pub reader_socket: Option<PathBuf>,
+    /// Only readers whose names begin like this.
+    pub reader_port: Option<String>,
+    /// How long a neighbour may hold a card before a job fails with [`crate::token::TokenError::Busy`].
+    pub deadline: Duration,
+    /// How long the first scan waits for a card at the reader socket that was started before the daemon.
+    pub settle: Duration,
+}
+
+impl Default for DeckConfig {
+    fn default() -> Self {
+        Self {
+            pcsc: true,
+            reader_socket: None,
+            reader_port: None,
+            deadline: Duration::from_secs(30),
+            settle: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Why a scan could not look.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ScanError {
+    /// There is no PC/SC service.
+    #[error(
+        "no PC/SC service: {cause}; start pcscd (systemctl start pcscd.socket), on Debian: apt install pcscd"
+    )]
+    NoService {
+        /// PC/SC's own words.
+        cause: String,
+    },
+    /// The reader socket could not be opened.
+    #[error("cannot listen at {}: {cause}", path.display())]
+    ReaderSocket {
+        /// Where.
+        path: PathBuf,
+        /// The system's own words.
+        cause: String,
+    },
+    /// A card is there, but could not be opened.
+    #[error("the card in {reader} cannot be used: {cause}")]
+    CardUnusable {
+        /// In which reader.
+        reader: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Something happened to a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeckEvent {
+    /// What.
+    pub change: Change,
+    /// To which stay.
+    pub insertion: Insertion,
+    /// The token's serial number.
+    pub serial: String,
+}
+
+/// What can happen to a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is there and was opened.
+    Inserted,
+    /// It is gone.
+    Removed,
+    /// It lost its verifications: reset by a neighbour, or on request.
+    Reset,
+}
+
+/// The register of what is present. A clone is the same register.
+#[derive(Clone)]
+pub struct Deck {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: DeckConfig,
+    register: Arc<Register>,
+    sources: Mutex<Sources>,
+}
+
+/// The reader layers, as far as they were started.
+#[derive(Default)]
+struct Sources {
+    pcsc: Option<pcsc::Watch>,
+    socket: Option<socket::Listener>,
+    settled: bool,
+}
+
+impl Deck {
+    /// An empty register. Does no IO.
+    #[must_use]
+    pub fn new(config: DeckConfig) -> Self {
+        let register = Arc::new(Register::new(config.deadline));
+        Self { inner: Arc::new(Inner { config, register, sources: Mutex::default() }) }
+    }
+
+    /// Opens the reader socket, if one is configured, so that cards can plug in before anybody asks for them. To be
+    /// called after the greeting; [`Deck::scan`] does it otherwise.
+    ///
+    /// # Errors
+    /// [`ScanError::ReaderSocket`].
+    pub fn listen(&self) -> Result<(), ScanError> {
+        let Some(path) = &self.inner.config.reader_socket else { return Ok(()) };
+        let mut sources = self.inner.sources();
+        if sources.socket.is_none() {
+            let listener = socket::Listener::open(path, Arc::clone(&self.inner.register))
+                .map_err(|error| ScanError::ReaderSocket { path: path.clone(), cause: error.to_string() })?;
+            sources.socket = Some(listener);
+        }
+        Ok(())
+    }
+
+    /// Starts the reader layer on first use, and waits until the cards that are there now are known and opened.
+    ///
+    /// # Errors
+    /// See [`ScanError`]. When one source fails and another has a token, that is no error.
+    pub async fn scan(&self) -> Result<(), ScanError> {
+        let listening = self.listen();
+        let service = self.look_at_readers().await;
+        self.look_at_socket().await;
+        self.inner.register.retry_unusable();
+        self.inner.register.all_opened(self.inner.config.deadline).await;
+        if self.inner.register.has_tokens() {
+            return Ok(());
+        }
+        listening?;
+        service?;
+        self.inner.register.first_unusable().map_or(Ok(()), Err)
+    }
+
+    /// The tokens that are present, the newest first.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<TokenHandle> {
+        self.inner.register.tokens()
+    }
+
+    /// The names of the readers, with or without a card.
+    #[must_use]
+    pub fn readers(&self) -> Vec<String> {
+        self.inner.register.readers()
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<DeckEvent> {
+        self.inner.register.subscribe()
+    }
+
+    /// Stops the reader layers and lets the tokens go, un-reset. The deck is empty afterwards.
+    pub fn shutdown(&self) {
+        let sources = std::mem::take(&mut *self.inner.sources());
+        drop(sources);
+        self.inner.register.clear();
+    }
+
+    async fn look_at_readers(&self) -> Result<(), ScanError> {
+        if !self.inner.config.pcsc {
+            return Ok(());
+        }
+        let answer = self.inner.sources().pcsc(&self.inner).look();
+        let answer = timeout(self.inner.config.deadline, answer).await;
+        match answer {
+            Ok(Ok(outcome)) => outcome.map_err(|cause| ScanError::NoService { cause }),
+            Ok(Err(_)) | Err(_) => Err(ScanError::NoService { cause: "it does not answer".to_owned() }),
+        }
+    }
+
+    async fn look_at_socket(&self) {
+        let (answer, first) = {
+            let mut sources = self.inner.sources();
+            let first = !std::mem::replace(&mut sources.settled, true);
+            let Some(listener) = &sources.socket else { return };
+            (listener.look(), first)
+        };
+        // A listener that is gone has nothing to tell.
+        let _ = timeout(self.inner.config.deadline, answer).await;
+        if first {
+            self.inner.register.first_card(self.inner.config.settle).await;
+        }
+    }
+}
+
+impl Inner {
+    fn sources(&self) -> std::sync::MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sources {
+    fn pcsc(&mut self, deck: &Inner) -> &pcsc::Watch {
+        self.pcsc.get_or_insert_with(|| {
+            pcsc::Watch::start(Arc::clone(&deck.register), deck.config.reader_port.clone())
+        })
+    }
+}

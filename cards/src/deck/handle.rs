@@ -1,0 +1,124 @@
+//! A token as the rest of the house sees it: facts to read, and a queue to put jobs into.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::facts::Facts;
+use crate::token::{Insertion, Job, Outcome, TokenError};
+use crate::worker::{Order, Phase};
+
+/// One token in one of its stays. A clone is the same token.
+#[derive(Clone)]
+pub struct TokenHandle {
+    pub(crate) insertion: Insertion,
+    pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) facts: watch::Receiver<Arc<Facts>>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) removed: watch::Receiver<bool>,
+    pub(crate) deadline: Duration,
+}
+
+impl TokenHandle {
+    /// Which stay this is.
+    #[must_use]
+    pub fn insertion(&self) -> Insertion {
+        self.insertion
+    }
+
+    /// The serial number as it is on the card.
+    #[must_use]
+    pub fn serial(&self) -> String {
+        self.facts.borrow().serial()
+    }
+
+    /// The reader's name.
+    #[must_use]
+    pub fn reader(&self) -> String {
+        self.facts.borrow().reader.clone()
+    }
+
+    /// What is known without asking the card.
+    #[must_use]
+    pub fn facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.facts.borrow())
+    }
+
+    /// Whether the stay goes on.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        !*self.removed.borrow()
+    }
+
+    /// Ends when the stay ends.
+    pub async fn removed(&self) {
+        let mut removed = self.removed.clone();
+        // An error means that the register is gone, and the token with it.
+        let _ = removed.wait_for(|gone| *gone).await;
+    }
+
+    /// Puts a job into the queue, behind those that are there, and waits for its outcome. Dropping the future takes a
+    /// job back that has not begun; one that has begun is carried out and its outcome forgotten.
+    ///
+    /// # Errors
+    /// See [`TokenError`]; [`TokenError::Busy`] when a neighbour holds the card longer than the deck's deadline.
+    pub async fn submit(&self, job: Job) -> Result<Outcome, TokenError> {
+        let abandoned = Abandon(Arc::new(AtomicBool::new(false)));
+        let (reply, outcome) = oneshot::channel();
+        let order = Order::Job { job, reply, abandoned: Arc::clone(&abandoned.0) };
+        let answer = async {
+            self.orders.send(order).await.map_err(|_| TokenError::Gone)?;
+            outcome.await.unwrap_or(Err(TokenError::Gone))
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.removed() => Err(TokenError::Gone),
+            () = self.held_too_long() => Err(TokenError::Busy),
+        }
+    }
+
+    /// Ends when the worker has waited for its turn at the card for longer than the deadline.
+    fn held_too_long(&self) -> impl Future<Output = ()> + use<> {
+        let mut phase = self.phase.clone();
+        let deadline = self.deadline;
+        async move {
+            loop {
+                let waiting = match *phase.borrow_and_update() {
+                    Phase::Waiting(since) => Some(Instant::from_std(since) + deadline),
+                    Phase::Idle | Phase::Working => None,
+                };
+                let changed = match waiting {
+                    Some(end) => tokio::select! {
+                        changed = phase.changed() => changed,
+                        () = sleep_until(end) => return,
+                    },
+                    None => phase.changed().await,
+                };
+                if changed.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for TokenHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenHandle({:?}, {})", self.insertion, self.serial())
+    }
+}
+
+/// Tells the worker that nobody waits for the job any more.
+struct Abandon(Arc<AtomicBool>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}

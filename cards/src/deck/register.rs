@@ -1,0 +1,318 @@
+//! What the reader layers and the workers tell the deck, under one lock that is never held across a card operation.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::timeout;
+use tracing::{debug, info, info_span, warn};
+
+use crate::deck::{Change, DeckEvent, ScanError, TokenHandle};
+use crate::facts::Facts;
+use crate::openpgp::{Lengths, OpenPgp};
+use crate::reader::Reader;
+use crate::token::{Insertion, Token, TokenError};
+use crate::worker::{self, Gate, Order, QUEUE};
+
+/// Events that a slow listener may lag behind before it misses some.
+const EVENTS: usize = 64;
+
+/// Pairs of reader and card whose way with long commands is remembered.
+const REMEMBERED: usize = 64;
+
+/// How long a shutdown waits for workers to let their cards go un-reset.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// How a reader layer reaches a card, as often as it is asked to.
+pub(crate) type Connect = dyn Fn() -> Result<Connected, TokenError> + Send + Sync;
+
+/// A card that was seen in a reader.
+pub(crate) struct Arrival {
+    pub(crate) reader: String,
+    pub(crate) connect: Arc<Connect>,
+}
+
+/// A card that can be talked to.
+pub(crate) struct Connected {
+    pub(crate) reader: Box<dyn Reader>,
+    pub(crate) atr: Vec<u8>,
+}
+
+pub(crate) struct Register {
+    deadline: Duration,
+    state: Mutex<State>,
+    events: broadcast::Sender<DeckEvent>,
+    /// Counts what changed in `state`; those who wait for cards watch it.
+    version: watch::Sender<u64>,
+    /// How many worker threads there are.
+    workers: Mutex<usize>,
+    worker_ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    last: u64,
+    /// The newest last.
+    cards: Vec<Card>,
+    readers: Vec<(Source, String)>,
+    lengths: Vec<(String, Vec<u8>, Lengths)>,
+}
+
+/// Which reader layer names a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Pcsc,
+    Socket,
+}
+
+struct Card {
+    insertion: Insertion,
+    arrival: Arc<Arrival>,
+    removed: watch::Sender<bool>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Its worker is opening it.
+    Opening,
+    /// It is a token.
+    Token(TokenHandle),
+    /// It has no applet that we know.
+    NotOurs,
+    /// It could not be opened; the next scan tries again.
+    Unusable(String),
+}
+
+impl Register {
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Self {
+            deadline,
+            state: Mutex::default(),
+            events: broadcast::Sender::new(EVENTS),
+            version: watch::Sender::new(0),
+            workers: Mutex::new(0),
+            worker_ended: Condvar::new(),
+        }
+    }
+
+    /// A card is there: a worker of its own opens it.
+    pub(crate) fn arrive(self: &Arc<Self>, arrival: Arrival) -> Insertion {
+        let arrival = Arc::new(arrival);
+        let insertion = {
+            let mut state = self.state();
+            state.last += 1;
+            let insertion = Insertion(state.last);
+            let removed = watch::Sender::new(false);
+            let card = Card { insertion, arrival: Arc::clone(&arrival), removed, stage: Stage::Opening };
+            state.cards.push(card);
+            insertion
+        };
+        info!(reader = arrival.reader, insertion = insertion.0, "card arrived");
+        self.spawn(insertion, arrival);
+        insertion
+    }
+
+    /// A card is gone. Asking twice does no harm.
+    pub(crate) fn depart(&self, insertion: Insertion) {
+        let card = {
+            let mut state = self.state();
+            let at = state.cards.iter().position(|card| card.insertion == insertion);
+            at.map(|at| state.cards.remove(at))
+        };
+        let Some(card) = card else { return };
+        info!(reader = card.arrival.reader, insertion = insertion.0, "card departed");
+        card.removed.send_replace(true);
+        if let Stage::Token(token) = &card.stage {
+            // With a full queue the worker sees by itself that the card is gone.
+            let _ = token.orders.try_send(Order::Stop);
+            self.tell(Change::Removed, insertion, token.serial());
+        }
+        self.changed();
+    }
+
+    /// The readers that a source has now.
+    pub(crate) fn set_readers(&self, source: Source, names: &[String]) {
+        let mut state = self.state();
+        state.readers.retain(|(of, _)| *of != source);
+        state.readers.extend(names.iter().map(|name| (source, name.clone())));
+    }
+
+    pub(crate) fn clear(&self) {
+        let all: Vec<_> = self.state().cards.iter().map(|card| card.insertion).collect();
+        for insertion in all {
+            self.depart(insertion);
+        }
+        self.state().readers.clear();
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.worker_ended.wait_timeout_while(workers, FAREWELL, |workers| *workers > 0);
+        drop(ended);
+    }
+
+    pub(crate) fn readers(&self) -> Vec<String> {
+        self.state().readers.iter().map(|(_, name)| name.clone()).collect()
+    }
+
+    pub(crate) fn tokens(&self) -> Vec<TokenHandle> {
+        let state = self.state();
+        let tokens = state.cards.iter().rev().filter_map(|card| match &card.stage {
+            Stage::Token(token) => Some(token.clone()),
+            Stage::Opening | Stage::NotOurs | Stage::Unusable(_) => None,
+        });
+        tokens.collect()
+    }
+
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.state().cards.iter().any(|card| matches!(card.stage, Stage::Token(_)))
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<DeckEvent> {
+        self.events.subscribe()
+    }
+
+    /// Why the newest card that cannot be used cannot be.
+    pub(crate) fn first_unusable(&self) -> Option<ScanError> {
+        self.state().cards.iter().rev().find_map(|card| match &card.stage {
+            Stage::Unusable(cause) => {
+                let reader = card.arrival.reader.clone();
+                Some(ScanError::CardUnusable { reader, cause: cause.clone() })
+            }
+            Stage::Opening | Stage::Token(_) | Stage::NotOurs => None,
+        })
+    }
+
+    /// Opens again what could not be opened before.
+    pub(crate) fn retry_unusable(self: &Arc<Self>) {
+        let mut again = Vec::new();
+        for card in &mut self.state().cards {
+            if matches!(card.stage, Stage::Unusable(_)) {
+                card.stage = Stage::Opening;
+                again.push((card.insertion, Arc::clone(&card.arrival)));
+            }
+        }
+        for (insertion, arrival) in again {
+            self.spawn(insertion, arrival);
+        }
+    }
+
+    /// Waits until no card is being opened any more, at most as long as `limit`.
+    pub(crate) async fn all_opened(&self, limit: Duration) {
+        let opening = |state: &State| state.cards.iter().any(|card| matches!(card.stage, Stage::Opening));
+        self.wait_until(limit, |state| !opening(state)).await;
+    }
+
+    /// Waits until there is a card at all, at most as long as `limit`.
+    pub(crate) async fn first_card(&self, limit: Duration) {
+        self.wait_until(limit, |state| !state.cards.is_empty()).await;
+    }
+
+    async fn wait_until(&self, limit: Duration, reached: impl Fn(&State) -> bool) {
+        let mut version = self.version.subscribe();
+        let wait = version.wait_for(|_| reached(&self.state()));
+        // Whether it was reached or took too long: the caller looks at what there is.
+        let _ = timeout(limit, wait).await;
+    }
+
+    fn spawn(self: &Arc<Self>, insertion: Insertion, arrival: Arc<Arrival>) {
+        let register = Arc::clone(self);
+        let work = move || {
+            let _span = info_span!("card", insertion = insertion.0, reader = arrival.reader).entered();
+            register.serve(insertion, &arrival);
+            register.count_workers(|workers| *workers -= 1);
+        };
+        self.count_workers(|workers| *workers += 1);
+        let started = thread::Builder::new().name(format!("card-{}", insertion.0)).spawn(work);
+        if let Err(error) = started {
+            self.count_workers(|workers| *workers -= 1);
+            self.set_stage(insertion, Stage::Unusable(format!("no thread for it: {error}")));
+        }
+        self.changed();
+    }
+
+    fn count_workers(&self, change: impl FnOnce(&mut usize)) {
+        change(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        self.worker_ended.notify_all();
+    }
+
+    /// The life of a worker thread.
+    fn serve(self: &Arc<Self>, insertion: Insertion, arrival: &Arrival) {
+        let gate = Gate::new();
+        let opened = (arrival.connect)().and_then(|card| {
+            let lengths = self.lengths(&arrival.reader, &card.atr);
+            OpenPgp::open(gate.guard(card.reader), arrival.reader.clone(), card.atr, lengths)
+        });
+        match opened {
+            Ok(Some(token)) => self.serve_token(insertion, token, &gate),
+            Ok(None) => {
+                debug!("no OpenPGP application on this card");
+                self.set_stage(insertion, Stage::NotOurs);
+            }
+            Err(TokenError::Gone) => self.depart(insertion),
+            Err(error) => {
+                warn!(%error, "the card cannot be opened");
+                self.set_stage(insertion, Stage::Unusable(error.to_string()));
+            }
+        }
+    }
+
+    fn serve_token(self: &Arc<Self>, insertion: Insertion, mut token: OpenPgp, gate: &Gate) {
+        self.remember(&token.facts(), token.lengths());
+        let (orders, mut queue) = mpsc::channel(QUEUE);
+        let facts = watch::Sender::new(token.facts());
+        let Some(removed) = self.removed(insertion) else { return };
+        let handle = TokenHandle {
+            insertion,
+            orders,
+            facts: facts.subscribe(),
+            phase: gate.phase(),
+            removed,
+            deadline: self.deadline,
+        };
+        self.set_stage(insertion, Stage::Token(handle));
+        self.tell(Change::Inserted, insertion, token.facts().serial());
+        let reset = || self.tell(Change::Reset, insertion, facts.borrow().serial());
+        if worker::run(&mut token, gate, &mut queue, &facts, &reset) {
+            self.depart(insertion);
+        }
+    }
+
+    fn removed(&self, insertion: Insertion) -> Option<watch::Receiver<bool>> {
+        let state = self.state();
+        state.cards.iter().find(|card| card.insertion == insertion).map(|card| card.removed.subscribe())
+    }
+
+    fn set_stage(&self, insertion: Insertion, stage: Stage) {
+        if let Some(card) = self.state().cards.iter_mut().find(|card| card.insertion == insertion) {
+            card.stage = stage;
+        }
+        self.changed();
+    }
+
+    fn lengths(&self, reader: &str, atr: &[u8]) -> Lengths {
+        let state = self.state();
+        let known = state.lengths.iter().find(|(of, with, _)| of == reader && with == atr);
+        known.map_or_else(Lengths::default, |(_, _, lengths)| lengths.clone())
+    }
+
+    fn remember(&self, facts: &Facts, lengths: Lengths) {
+        let mut state = self.state();
+        state.lengths.retain(|(reader, atr, _)| *reader != facts.reader || *atr != facts.atr);
+        if state.lengths.len() >= REMEMBERED {
+            state.lengths.remove(0);
+        }
+        state.lengths.push((facts.reader.clone(), facts.atr.clone(), lengths));
+    }
+
+    fn tell(&self, change: Change, insertion: Insertion, serial: String) {
+        // No listener is no error.
+        let _ = self.events.send(DeckEvent { change, insertion, serial });
+    }
+
+    fn changed(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
