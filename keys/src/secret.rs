@@ -35,6 +35,15 @@ impl SecretKey {
         Self { material, created, ecdh }
     }
 
+    /// The same key; where its ECDH parameters were not given, they are those that `default` has for its curve.
+    #[must_use]
+    pub fn with_default_ecdh(mut self, default: fn(Curve) -> EcdhParams) -> Self {
+        if let (None, SecretMaterial::Ecc(key)) = (self.ecdh, &self.material) {
+            self.ecdh = Some(default(key.curve()));
+        }
+        self
+    }
+
     /// The numbers.
     #[must_use]
     pub const fn material(&self) -> &SecretMaterial {
