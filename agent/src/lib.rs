@@ -1,1 +1,73 @@
-//! claviger
+//! claviger: one daemon for the private keys on OpenPGP cards, on PKCS#11 tokens and on disk.
+//!
+//! ```text
+//!   gpg, ssh ──► gpg-agent ──stdin/stdout──► claviger-scdaemon ──► cards ──► pcscd ──► reader
+//!                     └───────S.scdaemon───────────┘                  └──► reader socket (virtual cards)
+//! ```
+//!
+//! One multi-call program: the *face* is the first argument or the name it was called by. So far there is one, GnuPG's
+//! [`scdaemon`]. This crate holds faces, listeners, caches and policy; the wire is `claviger-assuan`'s, cards are
+//! `claviger-cards`', keys `claviger-keys`'.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+mod home;
+mod log;
+pub mod scdaemon;
+mod verify;
+
+/// Our own version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The exit code of a wrong command line, as in GnuPG's programs.
+const USAGE: u8 = 2;
+
+/// Runs the face that `arguments` name: the first of them is the program's own name.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter();
+    let name = arguments.next().unwrap_or_default();
+    if called_as(&name) == Some("claviger-scdaemon") {
+        return scdaemon::run(arguments);
+    }
+    let Some(first) = arguments.next() else {
+        eprint!("{HELP}");
+        return ExitCode::from(USAGE);
+    };
+    match first.to_str() {
+        Some("scdaemon") => scdaemon::run(arguments),
+        Some("--version" | "version") => say(&format!("claviger {VERSION}\n")),
+        Some("--help" | "-h" | "help") => say(HELP),
+        _ => {
+            eprintln!("claviger: unknown face or option '{}'; see claviger --help", first.to_string_lossy());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+const HELP: &str = "\
+claviger: one daemon for the private keys on OpenPGP cards, on PKCS#11 tokens and on disk
+
+Usage: claviger FACE [options]
+       claviger --version | --help
+
+Faces:
+  scdaemon    GnuPG's smartcard daemon; also when called as claviger-scdaemon.
+              See claviger scdaemon --help.
+
+To use it with GnuPG, put this line into gpg-agent.conf and run gpgconf --kill gpg-agent:
+  scdaemon-program /path/to/claviger-scdaemon
+";
+
+fn called_as(name: &OsStr) -> Option<&str> {
+    Path::new(name).file_name()?.to_str()
+}
+
+fn say(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
+}

@@ -1,2 +1,7 @@
-//! The `claviger` program.
-fn main() {}
+//! The `claviger` program: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    claviger::run(std::env::args_os())
+}

@@ -1,0 +1,132 @@
+//! APDU: raw commands to the card; and KILLSCD, which ends the process.
+
+use claviger_assuan::args::{Args, Given};
+use claviger_assuan::conversation::Conversation;
+use claviger_assuan::error::Error;
+use claviger_cards::token::{Reply, Request as CardRequest};
+
+use super::perform::unexpected;
+use super::session::Session;
+use super::{Command, parse, row};
+
+pub(super) static COMMANDS: &[Command] = &[
+    row!("APDU", WithCard, request, apdu, HELP_APDU),
+    row!("KILLSCD", Always, parse::nothing, killscd, HELP_KILLSCD),
+];
+
+const HELP_APDU: &str = "\
+APDU [--atr|--dump-atr|--data-atr] [--more] [--exlen[=N]] [hexstring]
+
+Send a raw command to the card, as it is, and return the answer with its
+status word. Without HEXSTRING it is only looked whether there is a
+card. --more follows 61xx with GET RESPONSE and joins the answers;
+--exlen is accepted for GnuPG's sake, an answer may always be long.
+
+  --atr       return the answer to reset as S CARD-ATR <hex>
+  --dump-atr  return it in words
+  --data-atr  return it as data";
+
+const HELP_KILLSCD: &str = "\
+KILLSCD
+
+End this process, with all its sessions.";
+
+/// How the answer to reset is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Atr {
+    No,
+    Status,
+    Words,
+    Data,
+}
+
+/// What APDU is asked for.
+struct Request {
+    atr: Atr,
+    more: bool,
+    command: Vec<u8>,
+}
+
+fn request(arguments: Args<'_>) -> Result<Request, Error> {
+    let atr = if arguments.flag("--dump-atr") {
+        Atr::Words
+    } else if arguments.flag("--data-atr") {
+        Atr::Data
+    } else if arguments.flag("--atr") {
+        Atr::Status
+    } else {
+        Atr::No
+    };
+    // An extended answer is followed up as GnuPG's --exlen does.
+    let more = arguments.flag("--more") || arguments.value_anywhere("--exlen") != Given::Absent;
+    Ok(Request { atr, more, command: command(arguments.rest()) })
+}
+
+/// Pairs of digits, with blanks and colons between them; ends at the first other octet.
+fn command(text: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let mut rest = text;
+    loop {
+        match rest {
+            [b' ' | b'\t' | b':', behind @ ..] => rest = behind,
+            [high, low, behind @ ..] => match parse::hex(&[*high, *low]) {
+                Some(octet) => {
+                    octets.extend(octet);
+                    rest = behind;
+                }
+                None => return octets,
+            },
+            _ => return octets,
+        }
+    }
+}
+
+async fn apdu(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
+    let atr = session.token()?.facts().atr.clone();
+    match request.atr {
+        Atr::No => {}
+        Atr::Status => talk.status("CARD-ATR", parse::to_hex(&atr).as_bytes()),
+        Atr::Words => talk.data(in_words(&atr).as_bytes()),
+        Atr::Data => talk.data(&atr),
+    }
+    if request.command.is_empty() {
+        return Ok(());
+    }
+    match session.read(CardRequest::Apdu { command: request.command, more: request.more }).await? {
+        Reply::Apdu(answer) => {
+            talk.data(&answer);
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The parts of an answer to reset (ISO 7816-3, section 8), a line each.
+fn in_words(atr: &[u8]) -> String {
+    let convention = match atr.first() {
+        Some(0x3B) => "direct convention",
+        Some(0x3F) => "inverse convention",
+        _ => "no convention that is known",
+    };
+    let historical = atr.get(1).map_or(0, |t0| t0 & 0x0F);
+    format!("ATR: {}\n{convention}\n{historical} historical bytes\n", parse::to_hex(atr))
+}
+
+async fn killscd(session: &mut Session, (): (), _talk: &mut dyn Conversation) -> Result<(), Error> {
+    tracing::info!("ending on a client's request");
+    session.kill = true;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_and_colons_may_stand_between_octets() {
+        assert_eq!(command(b"00A4:04 00 06"), [0, 0xA4, 4, 0, 6]);
+        assert_eq!(command(b"00A4 x 04"), [0, 0xA4]);
+        assert_eq!(command(b"0"), []);
+        assert_eq!(command(b""), []);
+    }
+}

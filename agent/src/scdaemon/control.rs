@@ -1,0 +1,59 @@
+//! RESTART and DISCONNECT, and what RESET does: the session and its card begin anew.
+
+use claviger_assuan::conversation::Conversation;
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::token::Request as CardRequest;
+
+use super::errors::scd;
+use super::session::Session;
+use super::{Command, parse, row};
+
+pub(super) static COMMANDS: &[Command] = &[
+    row!("RESTART", Always, parse::nothing, restart, HELP_RESTART),
+    row!("DISCONNECT", Always, parse::nothing, disconnect, HELP_DISCONNECT),
+];
+
+const HELP_RESTART: &str = "\
+RESTART
+
+Begin the session anew for another client: the selected card and the
+lock are given up, options stay. The card is not told; PINs that it has
+verified stay verified.";
+
+const HELP_DISCONNECT: &str = "\
+DISCONNECT
+
+Power the session's card down. It is powered up when it is next needed;
+its PINs have to be given anew then.";
+
+async fn restart(session: &mut Session, (): (), _talk: &mut dyn Conversation) -> Result<(), Error> {
+    session.deselect();
+    session.hub.release_lock(session.id);
+    Ok(())
+}
+
+async fn disconnect(session: &mut Session, (): (), _talk: &mut dyn Conversation) -> Result<(), Error> {
+    let Some(insertion) = session.selected().map(|selected| selected.token.insertion()) else {
+        return Err(scd(Code::UNSUPPORTED_OPERATION));
+    };
+    session.read(CardRequest::PowerDown).await?;
+    session.hub.pins.forget(insertion);
+    Ok(())
+}
+
+/// RESET: resets the session's card, if it has one that no other session has locked, and gives up the lock unless told
+/// to keep it.
+pub(super) async fn reset(session: &mut Session, keep_lock: bool) -> Result<(), Error> {
+    let selected = session.selected().map(|selected| selected.token.insertion());
+    if let Some(insertion) = selected.filter(|_| !session.hub.is_locked_for(session.id)) {
+        let result = session.read(CardRequest::Reset).await;
+        session.hub.note_reset(insertion);
+        session.hub.signal_clients_of(insertion);
+        session.mark_removed();
+        result?;
+    }
+    if !keep_lock {
+        session.hub.release_lock(session.id);
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The one place where what went wrong becomes a code of GnuPG's (reference: gpg-error; GnuPG's scd, `iso7816.c`).
+
+use claviger_assuan::error::{Code, Error, Source};
+use claviger_cards::deck::ScanError;
+use claviger_cards::token::TokenError;
+
+/// An error of ours without further words.
+pub(super) fn scd(code: Code) -> Error {
+    Error::new(Source::Scd, code)
+}
+
+/// A parameter error, with the words that GnuPG uses or what to do instead.
+pub(super) fn parameter(text: &'static str) -> Error {
+    scd(Code::ASS_PARAMETER).with_text(text)
+}
+
+/// What a token's error is to a client.
+pub(super) fn from_token(error: TokenError) -> Error {
+    let code = match &error {
+        TokenError::Gone => Code::CARD_REMOVED,
+        TokenError::Busy => Code::EBUSY,
+        TokenError::Transport { .. } => Code::EIO,
+        TokenError::WrongPin { .. } | TokenError::PinTooShort { .. } => Code::BAD_PIN,
+        TokenError::PinBlocked(_) => Code::PIN_BLOCKED,
+        TokenError::NoResetCode => Code::BAD_PIN,
+        TokenError::NoKey(_) => Code::NO_OBJ,
+        TokenError::KeyExists(_) => Code::EEXIST,
+        TokenError::BadKey(_) => Code::BAD_SECKEY,
+        TokenError::BadValue(_) => Code::INV_VALUE,
+        TokenError::NotSupported(_) => Code::NOT_SUPPORTED,
+        TokenError::Status { sw, .. } => status_word(*sw),
+        TokenError::Malformed { .. } => Code::CARD,
+    };
+    scd(code)
+}
+
+/// What a card's status word is to a client (ISO 7816-4, 5.6; OpenPGP card 3.4, 7.1).
+fn status_word(sw: u16) -> Code {
+    match sw {
+        0x6285 => Code::OBJ_TERM_STATE,
+        0x6581 => Code::HARDWARE,
+        0x6600 => Code::TIMEOUT,
+        0x6700 | 0x6A80 | 0x6A86 | 0x6B00 | 0x6C00..=0x6CFF => Code::INV_VALUE,
+        0x6882 | 0x6884 | 0x6A81 => Code::NOT_SUPPORTED,
+        0x6982 | 0x63C0..=0x63CF => Code::BAD_PIN,
+        0x6983 => Code::PIN_BLOCKED,
+        0x6985 => Code::USE_CONDITIONS,
+        0x6986 | 0x6A82 => Code::ENOENT,
+        0x6A83 => Code::NOT_FOUND,
+        0x6A88 => Code::NO_OBJ,
+        _ => Code::CARD,
+    }
+}
+
+/// Why no card can be looked for. GnuPG's clients know "no such device" only; the words say what to do.
+pub(super) fn from_scan(error: &ScanError) -> Error {
+    tracing::warn!("{error}");
+    scd(Code::ENODEV)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_words_become_gnupg_s_codes() {
+        let table = [
+            (0x6285, 100_663_521),
+            (0x6581, 100_663_425),
+            (0x6600, 100_663_358),
+            (0x6700, 100_663_351),
+            (0x6A80, 100_663_351),
+            (0x6A86, 100_663_351),
+            (0x6B00, 100_663_351),
+            (0x6C10, 100_663_351),
+            (0x6882, 100_663_356),
+            (0x6884, 100_663_356),
+            (0x6A81, 100_663_356),
+            (0x6982, 100_663_383),
+            (0x63C2, 100_663_383),
+            (0x6983, 100_663_426),
+            (0x6985, 100_663_427),
+            (0x6986, 100_696_145),
+            (0x6A82, 100_696_145),
+            (0x6A83, 100_663_323),
+            (0x6A88, 100_663_364),
+            (0x6981, 100_663_404),
+            (0x6D00, 100_663_404),
+            (0x6E00, 100_663_404),
+            (0x6F00, 100_663_404),
+        ];
+        for (sw, number) in table {
+            let error = from_token(TokenError::Status { operation: "test", sw });
+            assert_eq!(error.number(), number, "{sw:04X}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What all sessions of the daemon share: the deck of tokens, the lock, remembered PINs, and who is connected.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use claviger_cards::deck::Deck;
+use claviger_cards::token::Insertion;
+use rustix::process::{Pid, Signal};
+
+use super::pin_cache::PinCache;
+use super::settings::Settings;
+
+/// Names one session in the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SessionId(u64);
+
+impl SessionId {
+    /// As a number, for the log.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// The shared state.
+pub(super) struct Hub {
+    pub(super) settings: Settings,
+    pub(super) deck: Deck,
+    pub(super) pins: PinCache,
+    /// Where `GETINFO socket_name` says that we listen; `None` for a pipe server.
+    pub(super) socket_name: Option<PathBuf>,
+    register: Mutex<Register>,
+}
+
+#[derive(Default)]
+struct Register {
+    last: u64,
+    sessions: BTreeMap<SessionId, Arc<Client>>,
+    /// Who has exclusive use (LOCK).
+    lock: Option<SessionId>,
+    /// How often a client reset the card of an insertion.
+    resets: HashMap<Insertion, u64>,
+}
+
+/// What others need to know of a session: whom to signal when its card changes.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    /// The client's process.
+    pid: Option<Pid>,
+    /// `OPTION event-signal`; 0 for none.
+    event_signal: AtomicI32,
+    /// The insertion that the session has selected.
+    insertion: Mutex<Option<Insertion>>,
+}
+
+impl Client {
+    /// A client that is this process, if its id is known.
+    pub(super) fn new(pid: Option<Pid>) -> Self {
+        Self { pid, ..Self::default() }
+    }
+
+    pub(super) fn set_event_signal(&self, signal: i32) {
+        self.event_signal.store(signal, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_insertion(&self, insertion: Option<Insertion>) {
+        *lock(&self.insertion) = insertion;
+    }
+
+    /// Tells the client's process that the state of its card has changed.
+    fn signal(&self) {
+        let number = self.event_signal.load(Ordering::Relaxed);
+        if let (Some(pid), Some(signal)) = (self.pid, Signal::from_named_raw(number)) {
+            tracing::info!(number, pid = pid.as_raw_nonzero().get(), "sending the event signal to a client");
+            if let Err(error) = rustix::process::kill_process(pid, signal) {
+                tracing::debug!(%error, "the client is gone");
+            }
+        }
+    }
+}
+
+impl Hub {
+    /// The shared state of a daemon that has not touched a reader yet.
+    pub(super) fn new(settings: Settings, deck: Deck, socket_name: Option<PathBuf>) -> Self {
+        let pins = PinCache::new(settings.pin_cache_ttl);
+        Self { settings, deck, pins, socket_name, register: Mutex::default() }
+    }
+
+    /// Enters a new session.
+    pub(super) fn enter(&self, client: Arc<Client>) -> SessionId {
+        let mut register = self.register();
+        register.last = register.last.saturating_add(1);
+        let id = SessionId(register.last);
+        register.sessions.insert(id, client);
+        id
+    }
+
+    /// Takes a session out and gives its lock back.
+    pub(super) fn leave(&self, id: SessionId) {
+        self.release_lock(id);
+        self.register().sessions.remove(&id);
+    }
+
+    /// How many sessions are open.
+    pub(super) fn connections(&self) -> usize {
+        self.register().sessions.len()
+    }
+
+    /// Gives the lock to `id` if it is free or its own already.
+    pub(super) fn take_lock(&self, id: SessionId) -> bool {
+        *self.register().lock.get_or_insert(id) == id
+    }
+
+    /// Who has the lock.
+    pub(super) fn lock_owner(&self) -> Option<SessionId> {
+        self.register().lock
+    }
+
+    /// Whether another session than `id` has the lock.
+    pub(super) fn is_locked_for(&self, id: SessionId) -> bool {
+        self.lock_owner().is_some_and(|owner| owner != id)
+    }
+
+    /// Gives the lock back if `id` has it.
+    pub(super) fn release_lock(&self, id: SessionId) {
+        let mut register = self.register();
+        if register.lock == Some(id) {
+            register.lock = None;
+        }
+    }
+
+    /// How often clients have reset the card of this insertion.
+    pub(super) fn resets(&self, insertion: Insertion) -> u64 {
+        self.register().resets.get(&insertion).copied().unwrap_or(0)
+    }
+
+    /// Notes that a client has reset the card: sessions that had selected it must select it anew.
+    pub(super) fn note_reset(&self, insertion: Insertion) {
+        self.pins.forget(insertion);
+        let mut register = self.register();
+        let count = register.resets.entry(insertion).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// A card was removed: its PINs are forgotten and the clients that had selected it are told.
+    pub(super) fn note_removal(&self, insertion: Insertion) {
+        self.pins.forget(insertion);
+        self.register().resets.remove(&insertion);
+        self.signal_clients_of(insertion);
+    }
+
+    /// Sends the event signal to the clients that have selected this insertion.
+    pub(super) fn signal_clients_of(&self, insertion: Insertion) {
+        let clients: Vec<_> = self.register().sessions.values().cloned().collect();
+        for client in clients.iter().filter(|client| *lock(&client.insertion) == Some(insertion)) {
+            client.signal();
+        }
+    }
+
+    fn register(&self) -> MutexGuard<'_, Register> {
+        lock(&self.register)
+    }
+}
+
+/// Locks a mutex whose data is whole at every moment, so that a panic elsewhere does not spread.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

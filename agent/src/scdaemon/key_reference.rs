@@ -1,0 +1,164 @@
+//! How a client names a key: by slot, by keygrip, by serial number and fingerprint; and the card that has it.
+
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::deck::TokenHandle;
+use claviger_cards::facts::KeyState;
+use claviger_cards::token::{Job, Request, Slot};
+use claviger_keys::Keygrip;
+
+use super::errors::scd;
+use super::parse;
+use super::session::Session;
+use super::status;
+
+/// The digits of a serial number that say "OpenPGP application".
+const OPENPGP_AID: &str = "D27600012401";
+
+/// The digits of a whole serial number.
+const SERIAL_DIGITS: usize = 32;
+
+/// A key's name, parsed but not looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum KeyReference {
+    /// `OPENPGP.1` … `OPENPGP.3`.
+    Slot(Slot),
+    /// 40 hexadecimal digits.
+    Grip(Keygrip),
+    /// A card's serial number, with what follows it (`/fingerprint`, `[CHV3]`).
+    Serial(String, String),
+}
+
+impl KeyReference {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// INV_VALUE for none, INV_ID for what is no name.
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(scd(Code::INV_VALUE));
+        }
+        if let Some(slot) = slot(text) {
+            return Ok(Self::Slot(slot));
+        }
+        let digits = text.bytes().take_while(u8::is_ascii_hexdigit).count();
+        match text.split_at_checked(digits) {
+            Some((grip, "")) if digits == 40 => grip.parse().map(Self::Grip).map_err(|_| scd(Code::INV_ID)),
+            Some((serial, rest)) if digits == SERIAL_DIGITS && serial.starts_with(OPENPGP_AID) => {
+                Ok(Self::Serial(serial.to_owned(), rest.to_owned()))
+            }
+            _ => Err(scd(Code::INV_ID)),
+        }
+    }
+}
+
+/// The slot that a reference names, in any case.
+pub(super) fn slot(text: &str) -> Option<Slot> {
+    Slot::ALL.into_iter().find(|slot| status::key_reference(*slot).eq_ignore_ascii_case(text))
+}
+
+/// The slot that a reference or a bare number names.
+pub(super) fn slot_or_number(text: &str) -> Option<Slot> {
+    match text {
+        "1" => Some(Slot::Sign),
+        "2" => Some(Slot::Decrypt),
+        "3" => Some(Slot::Authenticate),
+        _ => slot(text),
+    }
+}
+
+/// Finds the key that `text` names for an operation which `slot` serves, selects its card, and returns the slot that
+/// holds the key: `slot` itself, or one of `others`.
+///
+/// # Errors
+/// `unknown` for a keygrip that no card here has; else the codes of GnuPG.
+pub(super) async fn find(
+    session: &mut Session,
+    text: &str,
+    slot: Slot,
+    others: &[Slot],
+    unknown: Code,
+) -> Result<Slot, Error> {
+    let serves = |found: Slot| found == slot || others.contains(&found);
+    match KeyReference::parse(text)? {
+        KeyReference::Slot(found) if serves(found) => Ok(found),
+        KeyReference::Slot(_) => Err(scd(Code::INV_ID)),
+        KeyReference::Grip(grip) => {
+            let found = select_by_grip(session, &grip).await?.ok_or(scd(unknown))?;
+            if serves(found) { Ok(found) } else { Err(scd(Code::INV_ID)) }
+        }
+        KeyReference::Serial(serial, rest) => {
+            check_serial(session, &serial)?;
+            check_fingerprint(session, slot, &rest)?;
+            Ok(slot)
+        }
+    }
+}
+
+/// Refuses another card's serial number.
+pub(super) fn check_serial(session: &Session, serial: &str) -> Result<(), Error> {
+    if session.facts()?.serial() == serial { Ok(()) } else { Err(scd(Code::WRONG_CARD)) }
+}
+
+/// Refuses a fingerprint (`/` and 40 digits) of another key than the slot has; anything else is tolerated.
+fn check_fingerprint(session: &Session, slot: Slot, rest: &str) -> Result<(), Error> {
+    let Some(digits) = rest.strip_prefix('/') else { return Ok(()) };
+    let wanted =
+        digits.get(..40).and_then(|digits| parse::hex(digits.as_bytes())).ok_or(scd(Code::INV_ID))?;
+    let stored = session.facts()?.fingerprints[slot.index()];
+    if stored.as_slice() == wanted { Ok(()) } else { Err(scd(Code::WRONG_SECKEY)) }
+}
+
+/// Selects the card that has this key, the session's own before others; returns the key's slot.
+pub(super) async fn select_by_grip(session: &mut Session, grip: &Keygrip) -> Result<Option<Slot>, Error> {
+    let own = session.token()?;
+    let own_insertion = own.insertion();
+    let others = session.hub.deck.tokens().into_iter().filter(|token| token.insertion() != own_insertion);
+    for token in std::iter::once(own).chain(others) {
+        load_keys(&token).await;
+        if let Some(slot) = token.facts().slot_of(grip) {
+            if token.insertion() != own_insertion {
+                session.select(token, false);
+            }
+            return Ok(Some(slot));
+        }
+    }
+    Ok(None)
+}
+
+/// Makes sure that the public keys of a card were read. A slot that cannot be read counts as empty for the moment; an
+/// operation on it brings its own error.
+pub(super) async fn load_keys(token: &TokenHandle) {
+    for slot in Slot::ALL {
+        if matches!(token.facts().public_keys[slot.index()], KeyState::Unread)
+            && let Err(error) = token.submit(Job::new(Request::PublicKey(slot))).await
+        {
+            tracing::debug!(%error, ?slot, "no public key");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERIAL: &str = "D276000124010304FFFE123456780000";
+    const GRIP: &str = "925BEAC2BFC3FC060AC364F8D01A7D00054F784E";
+
+    #[test]
+    fn a_key_has_several_names() {
+        assert_eq!(KeyReference::parse("openpgp.3"), Ok(KeyReference::Slot(Slot::Authenticate)));
+        assert_eq!(KeyReference::parse(GRIP), Ok(KeyReference::Grip(GRIP.parse().unwrap())));
+        assert_eq!(
+            KeyReference::parse(&format!("{SERIAL}/{GRIP}")),
+            Ok(KeyReference::Serial(SERIAL.to_owned(), format!("/{GRIP}")))
+        );
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        assert_eq!(KeyReference::parse("").unwrap_err().code(), Code::INV_VALUE);
+        for wrong in ["OPENPGP.4", "OPENPGP.1 ", "D276", &GRIP[1..], "FF7F0000000000000000000000000000"] {
+            assert_eq!(KeyReference::parse(wrong).unwrap_err().code(), Code::INV_ID, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! LEARN: all that a client shows of a card, in one go.
+
+use claviger_assuan::args::Args;
+use claviger_assuan::conversation::Conversation;
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::facts::Facts;
+use claviger_cards::token::{DataObject, PinRef, Request as CardRequest, Slot};
+
+use super::attributes::{self, Attribute};
+use super::errors::scd;
+use super::key_reference::load_keys;
+use super::session::Session;
+use super::{Command, row, status};
+
+pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
+
+const HELP: &str = "\
+LEARN [--force] [--keypairinfo] [--reread] [--multi]
+
+Return what there is to know about the session's card in status lines.
+
+Unless --force is given, the client is first asked whether it knows the
+card already:
+
+  INQUIRE KNOWNCARDP <serialno>
+
+It answers END to go on, or CAN to be done. --keypairinfo leaves out
+what tells cards apart; --reread and --multi are accepted for GnuPG's
+sake: what is remembered of a card is never older than its last change.
+
+  S READER <name>               the reader the card is in
+  S SERIALNO <serialno>
+  S CARDTYPE <name>             generic, yubikey, gnuk, zeitcontrol
+  S APPTYPE openpgp
+  S APPVERSION <hex>            304 for version 3.4
+  S EXTCAP <name>=<value>+...   what the card can do
+  S MANUFACTURER <number> <name>
+  S DISP-NAME, DISP-LANG, DISP-SEX, PUBKEY-URL, LOGIN-DATA
+  S KEY-FPR <n> <hex>           fingerprint of key n
+  S KEY-TIME <n> <seconds>      when it was made
+  S CA-FPR <n> <hex>
+  S CHV-STATUS +<n>...          PIN rules and tries left
+  S SIG-COUNTER <n>
+  S KDF <octets>                how PINs are hashed
+  S UIF-<n> <octets>            whether key n waits for a touch
+  S PRIVATE-DO-<n> <octets>
+  S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>";
+
+/// What LEARN is asked for.
+struct Request {
+    force: bool,
+    keys_only: bool,
+}
+
+fn request(arguments: Args<'_>) -> Result<Request, Error> {
+    Ok(Request { force: arguments.flag("--force"), keys_only: arguments.flag("--keypairinfo") })
+}
+
+async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
+    if !request.keys_only {
+        introduce(session, talk)?;
+        if !request.force {
+            ask_whether_known(session, talk).await?;
+        }
+    }
+    session.refresh().await?;
+    session.read(CardRequest::SignatureCounter).await?;
+    let facts = session.facts()?;
+    if !request.keys_only {
+        talk.status("CARDTYPE", status::card_type(&facts).as_bytes());
+        talk.status("APPTYPE", b"openpgp");
+        talk.status("APPVERSION", format!("{:X}", facts.version()).as_bytes());
+    }
+    describe(session, &facts, talk).await?;
+    send_key_pairs(session, talk).await
+}
+
+/// The lines by which a client knows which card it is.
+fn introduce(session: &Session, talk: &mut dyn Conversation) -> Result<(), Error> {
+    let facts = session.facts()?;
+    talk.status("READER", facts.reader.as_bytes());
+    talk.status("SERIALNO", facts.serial().as_bytes());
+    Ok(())
+}
+
+async fn ask_whether_known(session: &Session, talk: &mut dyn Conversation) -> Result<(), Error> {
+    let serial = session.facts()?.serial();
+    talk.inquire("KNOWNCARDP", serial.as_bytes(), 0).await.map_err(|error| scd(error.code()))?;
+    Ok(())
+}
+
+/// The lines that every card has, in GnuPG's order.
+const ALWAYS: [(&str, Attribute); 12] = [
+    ("EXTCAP", Attribute::Capabilities),
+    ("MANUFACTURER", Attribute::Manufacturer),
+    ("DISP-NAME", Attribute::Optional(DataObject::Name)),
+    ("DISP-LANG", Attribute::Optional(DataObject::Language)),
+    ("DISP-SEX", Attribute::Optional(DataObject::Sex)),
+    ("PUBKEY-URL", Attribute::Optional(DataObject::Url)),
+    ("LOGIN-DATA", Attribute::Optional(DataObject::Login)),
+    ("KEY-FPR", Attribute::Fingerprints),
+    ("KEY-TIME", Attribute::Times),
+    ("CA-FPR", Attribute::CaFingerprints),
+    ("CHV-STATUS", Attribute::PinStatus),
+    ("SIG-COUNTER", Attribute::SignatureCounter),
+];
+
+async fn describe(session: &mut Session, facts: &Facts, talk: &mut dyn Conversation) -> Result<(), Error> {
+    for (name, attribute) in ALWAYS {
+        attributes::send(session, name, attribute, talk).await?;
+    }
+    if facts.capabilities.kdf() {
+        tolerate_missing(attributes::send(session, "KDF", Attribute::Object(DataObject::Kdf), talk).await)?;
+    }
+    if facts.has_button {
+        tolerate_missing(attributes::send(session, "UIF", Attribute::AllTouch, talk).await)?;
+    }
+    if facts.capabilities.private_objects() {
+        for (number, readable) in [
+            (1, true),
+            (2, true),
+            (3, facts.is_verified(PinRef::User)),
+            (4, facts.is_verified(PinRef::Admin)),
+        ] {
+            if readable {
+                let (name, object) = (format!("PRIVATE-DO-{number}"), DataObject::Private(number));
+                tolerate_missing(attributes::send(session, &name, Attribute::Object(object), talk).await)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tolerate_missing(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.code() == Code::NO_OBJ => Ok(()),
+        other => other,
+    }
+}
+
+async fn send_key_pairs(session: &mut Session, talk: &mut dyn Conversation) -> Result<(), Error> {
+    load_keys(&session.token()?).await;
+    let facts = session.facts()?;
+    for line in Slot::ALL.into_iter().filter_map(|slot| status::key_pair(&facts, slot)) {
+        talk.status("KEYPAIRINFO", line.as_bytes());
+    }
+    Ok(())
+}

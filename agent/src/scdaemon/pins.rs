@@ -1,0 +1,148 @@
+//! PASSWD and CHECKPIN: changes, unblocks and checks PINs.
+
+use claviger_assuan::args::Args;
+use claviger_assuan::conversation::Conversation;
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::token::{PinRef, Request as CardRequest, Slot};
+
+use super::errors::{parameter, scd};
+use super::key_reference::{self, KeyReference, check_serial};
+use super::session::Session;
+use super::{Command, parse, row};
+
+/// The tries at which CHECKPIN asks for the Admin PIN: all of them, so that it never costs one that matters.
+const ALL_TRIES: u8 = 3;
+
+pub(super) static COMMANDS: &[Command] = &[
+    row!("PASSWD", WithCard, passwd_request, passwd, HELP_PASSWD),
+    row!("CHECKPIN", WithCard, parse::text, checkpin, HELP_CHECKPIN),
+];
+
+const HELP_PASSWD: &str = "\
+PASSWD [--reset] [--clear] <chvno>
+
+Change a PIN. CHVNO is 1 for the PIN, 3 for the Admin PIN; 2 unblocks
+the PIN with the Reset Code. The PINs that are needed are asked for.
+
+--reset 1 unblocks the PIN with the Admin PIN, --reset 2 sets the Reset
+Code with it. --clear makes the card forget that PINs were verified.";
+
+const HELP_CHECKPIN: &str = "\
+CHECKPIN <serialno>
+
+Verify the PIN, without doing anything with it; operations after it need
+not ask again. SERIALNO is that of the card. With [CHV3] behind it the
+Admin PIN is verified, but only while none of its tries is lost.";
+
+/// What PASSWD is asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct PasswdRequest {
+    reset: bool,
+    null_pin: bool,
+    clear: bool,
+    pin: String,
+}
+
+fn passwd_request(mut arguments: Args<'_>) -> Result<PasswdRequest, Error> {
+    let (reset, null_pin, clear) =
+        (arguments.flag("--reset"), arguments.flag("--nullpin"), arguments.flag("--clear"));
+    let pin = String::from_utf8_lossy(arguments.word()).into_owned();
+    if pin.is_empty() {
+        return Err(parameter("no CHV number given"));
+    }
+    if clear && (reset || null_pin) {
+        return Err(scd(Code::UNSUPPORTED_OPERATION).with_text("--clear used with other options"));
+    }
+    Ok(PasswdRequest { reset, null_pin, clear, pin })
+}
+
+async fn passwd(
+    session: &mut Session,
+    request: PasswdRequest,
+    talk: &mut dyn Conversation,
+) -> Result<(), Error> {
+    let token = session.token()?;
+    session.facts()?;
+    let slot = key_reference::slot_or_number(&request.pin).ok_or(scd(Code::INV_ID))?;
+    let (change, changed) = change(&request, slot)?;
+    session.perform(change, talk).await?;
+    for pin in changed {
+        session.hub.pins.forget_pin(token.insertion(), *pin);
+    }
+    Ok(())
+}
+
+/// What is to be done, and which remembered PINs are out of date then.
+fn change(request: &PasswdRequest, slot: Slot) -> Result<(CardRequest, &'static [PinRef]), Error> {
+    if request.null_pin {
+        return Err(scd(Code::NOT_SUPPORTED).with_text("--nullpin is for cards of another application"));
+    }
+    if request.clear {
+        return Ok((CardRequest::ForgetVerifications, &[PinRef::User, PinRef::Admin]));
+    }
+    match (request.reset, slot) {
+        (false, Slot::Sign) => Ok((CardRequest::ChangePin(PinRef::User), &[PinRef::User])),
+        (false, Slot::Decrypt) => Ok((CardRequest::UnblockWithResetCode, &[PinRef::User])),
+        (false, Slot::Authenticate) => Ok((CardRequest::ChangePin(PinRef::Admin), &[PinRef::Admin])),
+        (true, Slot::Sign) => Ok((CardRequest::UnblockAsAdmin, &[PinRef::User])),
+        (true, Slot::Decrypt) => Ok((CardRequest::SetResetCode, &[])),
+        (true, Slot::Authenticate) => Err(scd(Code::INV_ID)),
+    }
+}
+
+async fn checkpin(session: &mut Session, id: String, talk: &mut dyn Conversation) -> Result<(), Error> {
+    let rest = match KeyReference::parse(&id)? {
+        KeyReference::Serial(serial, rest) => {
+            check_serial(session, &serial)?;
+            rest
+        }
+        KeyReference::Slot(_) | KeyReference::Grip(_) => return Err(scd(Code::INV_ID)),
+    };
+    if !rest.contains("[CHV3]") {
+        return check_user_pin(session, talk).await;
+    }
+    session.refresh().await?;
+    match session.facts()?.pin_status.tries(PinRef::Admin) {
+        0 => Err(scd(Code::PIN_BLOCKED)),
+        tries if tries < ALL_TRIES => Err(scd(Code::GENERAL)
+            .with_text("the Admin PIN is checked this way only while none of its tries is lost")),
+        _ => session.perform(CardRequest::Verify(PinRef::Admin), talk).await.map(drop),
+    }
+}
+
+/// PW1 as for decryption, or as for a signature on a card that has neither of the keys that 82 is for.
+async fn check_user_pin(session: &mut Session, talk: &mut dyn Conversation) -> Result<(), Error> {
+    key_reference::load_keys(&session.token()?).await;
+    let facts = session.facts()?;
+    let has_other_keys =
+        [Slot::Decrypt, Slot::Authenticate].iter().any(|slot| facts.public_key(*slot).is_some());
+    let pin = if has_other_keys { PinRef::User } else { PinRef::Sign };
+    session.perform(CardRequest::EnsureVerified(pin), talk).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<PasswdRequest, (Code, String)> {
+        passwd_request(Args::new(line.as_bytes()))
+            .map_err(|error| (error.code(), error.text().unwrap_or_default().to_owned()))
+    }
+
+    #[test]
+    fn options_and_two_blanks_are_understood() {
+        let request = parsed(" 1").unwrap();
+        assert_eq!(request.pin, "1");
+        let request = parsed("--reset 2").unwrap();
+        assert!(request.reset && !request.clear);
+        assert_eq!(parsed("").unwrap_err(), (Code::ASS_PARAMETER, "no CHV number given".to_owned()));
+        let both = parsed("--clear --reset 1").unwrap_err();
+        assert_eq!(both, (Code::UNSUPPORTED_OPERATION, "--clear used with other options".to_owned()));
+    }
+
+    #[test]
+    fn the_admin_pin_cannot_be_reset() {
+        let request = parsed("--reset 3").unwrap();
+        assert_eq!(change(&request, Slot::Authenticate).unwrap_err().code(), Code::INV_ID);
+    }
+}

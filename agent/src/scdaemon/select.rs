@@ -1,0 +1,214 @@
+//! SERIALNO, SWITCHCARD, SWITCHAPP: which card the session speaks of.
+
+use claviger_assuan::args::{Args, Given};
+use claviger_assuan::conversation::Conversation;
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::deck::TokenHandle;
+
+use super::errors::{from_scan, parameter, scd};
+use super::row;
+use super::session::Session;
+use super::{Command, card_list, parse};
+
+/// The one application that we drive; cards with others are served as PKCS#11 tokens.
+const OPENPGP: &str = "openpgp";
+
+/// Not an application: the card as it is, for raw commands.
+const UNDEFINED: &str = "undefined";
+
+/// What GnuPG gives for a card without a serial number.
+const NO_SERIAL: &str = "FF7F00";
+
+/// Where the digits of the application's version stand in a serial number; `--demand` does not compare them.
+const VERSION_DIGITS: std::ops::Range<usize> = 12..16;
+
+pub(super) static COMMANDS: &[Command] = &[
+    row!("SERIALNO", Unlocked, serialno_request, serialno, HELP_SERIALNO),
+    row!("SWITCHCARD", WithCard, parse::text, switchcard, HELP_SWITCHCARD),
+    row!("SWITCHAPP", WithCard, parse::text, switchapp, HELP_SWITCHAPP),
+];
+
+const HELP_SERIALNO: &str = "\
+SERIALNO [--demand=<serialno>] [--all] [<apptype>]
+
+Look for cards, select one for this session, and return its serial
+number in a status line. This is the command that makes a session
+usable again after its card was removed or reset.
+
+Without --demand the session keeps its card while it is there; else the
+card that was inserted last is selected. With --demand the card with
+that serial number is selected, wherever it is; the digits of the
+application's version in it are not compared, and the status line
+repeats the number as it was given.
+
+APPTYPE may be \"openpgp\", or \"undefined\" for raw commands (APDU) to a
+card on which no application was selected yet. --all is accepted for
+GnuPG's sake: all cards are always looked at.";
+
+const HELP_SWITCHCARD: &str = "\
+SWITCHCARD [<serialno>]
+
+Make the card with SERIALNO the current one of this session. Without
+SERIALNO only the current card's number is returned, as
+
+  S SERIALNO <serialno>
+
+It does not look for newly inserted cards: SERIALNO does.";
+
+const HELP_SWITCHAPP: &str = "\
+SWITCHAPP [<apptype>]
+
+Make APPTYPE the current application of the session's card. The one
+application here is \"openpgp\"; the reply lists those of the card:
+
+  S SERIALNO <serialno> <apptype>";
+
+/// What SERIALNO is asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct SerialnoRequest {
+    demand: Option<String>,
+    all: bool,
+    application: Option<String>,
+}
+
+fn serialno_request(mut arguments: Args<'_>) -> Result<SerialnoRequest, Error> {
+    let all = arguments.flag("--all");
+    let demand = match arguments.take_value_anywhere("--demand") {
+        Given::Absent => None,
+        Given::Bare => return Err(parameter("missing value for option")),
+        Given::Value(serial) => Some(String::from_utf8_lossy(serial).into_owned()),
+    };
+    let application = Some(parse::text(arguments)?).filter(|name| !name.is_empty());
+    Ok(SerialnoRequest { demand, all, application })
+}
+
+async fn serialno(
+    session: &mut Session,
+    request: SerialnoRequest,
+    talk: &mut dyn Conversation,
+) -> Result<(), Error> {
+    session.speaks_24 |= request.all;
+    match find(session, &request).await {
+        Ok(serial) => {
+            talk.status("SERIALNO", serial.as_bytes());
+            Ok(())
+        }
+        Err(error) => {
+            session.mark_removed();
+            Err(error)
+        }
+    }
+}
+
+/// Selects the card; returns the serial number to report.
+async fn find(session: &mut Session, request: &SerialnoRequest) -> Result<String, Error> {
+    if let Some(application) = &request.application
+        && let Some(selected) = session.selected().cloned()
+    {
+        let same = if selected.raw { UNDEFINED } else { OPENPGP };
+        return if application.eq_ignore_ascii_case(same) {
+            Ok(serial_of(&selected.token, selected.raw))
+        } else {
+            Err(scd(Code::CONFLICT))
+        };
+    }
+    let raw = match request.application.as_deref() {
+        None => false,
+        Some(name) if name.eq_ignore_ascii_case(OPENPGP) => false,
+        Some(name) if name.eq_ignore_ascii_case(UNDEFINED) => true,
+        Some(_) => {
+            session.select_default().await?;
+            return Err(scd(Code::NOT_SUPPORTED));
+        }
+    };
+    if session.hub.settings.openpgp_disabled && !raw {
+        return Err(scd(Code::NOT_SUPPORTED));
+    }
+    let token = match &request.demand {
+        Some(serial) => {
+            let token = demanded(session, serial).await?;
+            session.select(token.clone(), raw);
+            token
+        }
+        None => session.select_default().await?,
+    };
+    if raw {
+        session.select(token.clone(), true);
+    } else if token.facts().terminated {
+        return Err(scd(Code::OBJ_TERM_STATE));
+    }
+    Ok(request.demand.clone().unwrap_or_else(|| serial_of(&token, raw)))
+}
+
+fn serial_of(token: &TokenHandle, raw: bool) -> String {
+    if raw { NO_SERIAL.to_owned() } else { token.serial() }
+}
+
+async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
+    session.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
+    find_serial(session, serial).ok_or(scd(Code::ENODEV))
+}
+
+fn find_serial(session: &Session, serial: &str) -> Option<TokenHandle> {
+    let wanted = without_version(serial);
+    session.hub.deck.tokens().into_iter().find(|token| without_version(&token.serial()) == wanted)
+}
+
+fn without_version(serial: &str) -> String {
+    serial
+        .char_indices()
+        .map(|(at, digit)| if VERSION_DIGITS.contains(&at) { '0' } else { digit.to_ascii_uppercase() })
+        .collect()
+}
+
+async fn switchcard(session: &mut Session, serial: String, talk: &mut dyn Conversation) -> Result<(), Error> {
+    if !serial.is_empty() {
+        let token = find_serial(session, &serial).ok_or(scd(Code::NOT_FOUND))?;
+        session.select(token, false);
+    }
+    let token = session.token()?;
+    talk.status("SERIALNO", token.serial().as_bytes());
+    Ok(())
+}
+
+async fn switchapp(session: &mut Session, name: String, talk: &mut dyn Conversation) -> Result<(), Error> {
+    session.speaks_24 = true;
+    let known =
+        name.is_empty() || card_list::APPLICATIONS.iter().any(|known| known.eq_ignore_ascii_case(&name));
+    if !known {
+        return Err(scd(Code::NOT_FOUND));
+    }
+    let token = session.token()?;
+    talk.status("SERIALNO", card_list::with_applications(&token).as_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(line: &str) -> SerialnoRequest {
+        serialno_request(Args::new(line.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_demanded_serial_number_may_stand_anywhere() {
+        let demanded = Some("D276".to_owned());
+        let (all, application) = (false, None);
+        assert_eq!(request("--demand=D276"), SerialnoRequest { demand: demanded.clone(), all, application });
+        let (all, application) = (true, Some("openpgp".to_owned()));
+        assert_eq!(
+            request("--all --demand=D276 openpgp"),
+            SerialnoRequest { demand: demanded, all, application }
+        );
+        assert_eq!(request("--all"), SerialnoRequest { demand: None, all: true, application: None });
+    }
+
+    #[test]
+    fn the_version_in_a_demanded_number_does_not_matter() {
+        let stub_of_23 = "D2760001240100000006123456780000";
+        let on_the_card = "D2760001240103040006123456780000";
+        assert_eq!(without_version(stub_of_23), without_version(&on_the_card.to_lowercase()));
+        assert_ne!(without_version(stub_of_23), without_version("D2760001240103040006123456790000"));
+    }
+}

@@ -1,0 +1,180 @@
+//! One client's session: what it has selected, what it has set, and the gate that commands pass.
+//!
+//! State between commands:
+//!
+//! | what | set by | used by | cleared by |
+//! |---|---|---|---|
+//! | the selected card | SERIALNO, SWITCHCARD, the gate | all card commands | RESTART, removal, RESET |
+//! | *removed* | removal or reset of the selected card, SERIALNO that failed | the gate | SERIALNO that succeeds |
+//! | the data | SETDATA | PKSIGN, PKAUTH, PKDECRYPT | the next SETDATA |
+//! | options | OPTION | the event signal | never: they outlive RESTART |
+
+use std::sync::Arc;
+
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::deck::TokenHandle;
+use claviger_cards::facts::Facts;
+use claviger_cards::token::Request;
+
+use super::errors::{from_scan, scd};
+use super::hub::{Client, Hub, SessionId};
+
+/// A session with a client.
+pub(super) struct Session {
+    pub(super) hub: Arc<Hub>,
+    pub(super) id: SessionId,
+    pub(super) client: Arc<Client>,
+    /// What SETDATA has collected.
+    pub(super) data: Vec<u8>,
+    /// Whether the client has used commands that only an agent of version 2.3 or later knows.
+    pub(super) speaks_24: bool,
+    /// Whether the client has asked for the end of the process.
+    pub(super) kill: bool,
+    selected: Option<Selected>,
+    removed: bool,
+}
+
+/// The card of a session.
+#[derive(Clone)]
+pub(super) struct Selected {
+    pub(super) token: TokenHandle,
+    /// Selected as `SERIALNO undefined`: only raw commands make sense.
+    pub(super) raw: bool,
+    /// How often the card had been reset by clients when it was selected.
+    resets: u64,
+    /// It was opened just now, for this session: what is known of it needs no refreshing yet.
+    fresh: bool,
+}
+
+/// When a command may be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// Always.
+    Always,
+    /// Unless another session has the lock.
+    Unlocked,
+    /// As `Unlocked`, with a card that was not removed since it was selected; one is selected if none is.
+    WithCard,
+}
+
+impl Session {
+    /// A new session of a client.
+    pub(super) fn new(hub: Arc<Hub>, client: Client) -> Self {
+        let client = Arc::new(client);
+        let id = hub.enter(client.clone());
+        Self {
+            hub,
+            id,
+            client,
+            data: Vec::new(),
+            speaks_24: false,
+            kill: false,
+            selected: None,
+            removed: false,
+        }
+    }
+
+    /// Lets a command pass, or says why not.
+    pub(super) async fn pass(&mut self, allowed: Allowed) -> Result<(), Error> {
+        if allowed == Allowed::Always {
+            return Ok(());
+        }
+        if allowed == Allowed::WithCard {
+            self.notice_removal();
+            if self.removed {
+                return Err(scd(Code::CARD_REMOVED));
+            }
+        }
+        if self.hub.is_locked_for(self.id) {
+            return Err(scd(Code::LOCKED));
+        }
+        if allowed == Allowed::WithCard && self.selected.is_none() {
+            self.select_default().await?;
+        }
+        Ok(())
+    }
+
+    /// The card that the session has selected. Commands that the gate let pass with a card have one.
+    pub(super) fn token(&self) -> Result<TokenHandle, Error> {
+        self.selected.as_ref().map(|selected| selected.token.clone()).ok_or(scd(Code::CARD_NOT_PRESENT))
+    }
+
+    /// What is known of the selected card; refused if it was selected as `undefined`.
+    pub(super) fn facts(&self) -> Result<Arc<Facts>, Error> {
+        match &self.selected {
+            Some(selected) if selected.raw => Err(scd(Code::UNSUPPORTED_OPERATION)),
+            Some(selected) => Ok(selected.token.facts()),
+            None => Err(scd(Code::CARD_NOT_PRESENT)),
+        }
+    }
+
+    /// The selection, after a look whether its card is still there.
+    pub(super) fn selected(&mut self) -> Option<&Selected> {
+        self.notice_removal();
+        self.selected.as_ref()
+    }
+
+    /// Looks for cards and selects the one that a plain SERIALNO means: the session's own, else the newest.
+    pub(super) async fn select_default(&mut self) -> Result<TokenHandle, Error> {
+        let before: Vec<_> = self.hub.deck.tokens().iter().map(TokenHandle::insertion).collect();
+        self.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
+        let tokens = self.hub.deck.tokens();
+        let kept = self.selected.as_ref().filter(|own| own.token.is_present()).map(|own| own.token.clone());
+        let token = kept.or_else(|| tokens.first().cloned()).ok_or(scd(Code::ENODEV))?;
+        self.select(token.clone(), false);
+        if let Some(selected) = &mut self.selected {
+            selected.fresh = !before.contains(&token.insertion());
+        }
+        Ok(token)
+    }
+
+    /// Reads afresh what changes by itself (PIN tries), unless the card was opened just now.
+    pub(super) async fn refresh(&mut self) -> Result<(), Error> {
+        let fresh = self.selected.as_mut().is_some_and(|selected| std::mem::take(&mut selected.fresh));
+        if !fresh {
+            self.read(Request::Refresh).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a command for the Admin PIN if the configuration says so.
+    pub(super) fn refuse_if_admin_is_denied(&self) -> Result<(), Error> {
+        if self.hub.settings.deny_admin { Err(scd(Code::EACCES)) } else { Ok(()) }
+    }
+
+    /// Selects a card; `raw` without an application.
+    pub(super) fn select(&mut self, token: TokenHandle, raw: bool) {
+        let insertion = token.insertion();
+        let resets = self.hub.resets(insertion);
+        self.client.set_insertion(Some(insertion));
+        self.selected = Some(Selected { token, raw, resets, fresh: false });
+        self.removed = false;
+    }
+
+    /// Drops the selection; the card is not told.
+    pub(super) fn deselect(&mut self) {
+        self.client.set_insertion(None);
+        self.selected = None;
+    }
+
+    /// Marks that no command is served until a card was selected.
+    pub(super) fn mark_removed(&mut self) {
+        self.deselect();
+        self.removed = true;
+    }
+
+    fn notice_removal(&mut self) {
+        let lost = self.selected.as_ref().is_some_and(|selected| {
+            !selected.token.is_present() || self.hub.resets(selected.token.insertion()) != selected.resets
+        });
+        if lost {
+            self.mark_removed();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.hub.leave(self.id);
+    }
+}

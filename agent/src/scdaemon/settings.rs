@@ -1,0 +1,358 @@
+//! From what was typed to what holds: the command line and `scdaemon.conf` fill a [`Typed`], which resolves once, in
+//! [`Settings::resolve`], to the values that the daemon runs with.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::options::{self, BadValue, Opt, Takes};
+use crate::home;
+
+/// How long an unused PIN is remembered, unless `pin-cache-ttl` says otherwise: GnuPG's own `default-cache-ttl`.
+const DEFAULT_PIN_CACHE_TTL: Duration = Duration::from_secs(600);
+
+/// How many clients may wait to be accepted, unless `listen-backlog` says otherwise (GnuPG's default).
+const DEFAULT_LISTEN_BACKLOG: i32 = 64;
+
+/// The largest configuration file that is read, in octets.
+const MAX_CONFIG_FILE: u64 = 1 << 20;
+
+/// Options as they were typed, none of them interpreted yet.
+#[derive(Debug, Default)]
+pub(super) struct Typed {
+    pub(super) gpgconf_list: bool,
+    pub(super) gpgconf_test: bool,
+    pub(super) dump_option_table: bool,
+    pub(super) dump_options: bool,
+    pub(super) help: bool,
+    pub(super) version: bool,
+    pub(super) warranty: bool,
+    pub(super) server: bool,
+    pub(super) multi_server: bool,
+    pub(super) daemon: bool,
+    pub(super) no_detach: bool,
+    pub(super) sh: bool,
+    pub(super) csh: bool,
+    pub(super) homedir: Option<PathBuf>,
+    pub(super) options: Option<PathBuf>,
+    pub(super) no_options: bool,
+    pub(super) verbose: u8,
+    pub(super) quiet: bool,
+    pub(super) debug: Debug,
+    pub(super) debug_wait: u32,
+    pub(super) allow_core_dump: bool,
+    pub(super) log_file: Option<PathBuf>,
+    pub(super) reader_port: Option<String>,
+    pub(super) reader_socket: Option<PathBuf>,
+    pub(super) disabled_applications: Vec<String>,
+    pub(super) listen_backlog: Option<i32>,
+    pub(super) pin_cache_ttl: Option<u64>,
+    pub(super) deny_admin: bool,
+}
+
+/// GnuPG's debug flags, as bits (scdaemon(1), `--debug`).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Debug(u32);
+
+impl Debug {
+    const NAMES: [(&'static str, u32); 11] = [
+        ("mpi", 2),
+        ("crypto", 4),
+        ("memory", 32),
+        ("cache", 64),
+        ("memstat", 128),
+        ("hashing", 512),
+        ("ipc", 1024),
+        ("cardio", 2048),
+        ("reader", 4096),
+        ("app", 8192),
+        ("card", 16384),
+    ];
+    const LEVELS: [(&'static str, u32); 5] =
+        [("none", 0), ("basic", 0), ("advanced", 1024), ("expert", 1024 | 64), ("guru", u32::MAX)];
+
+    /// Adds comma-separated names or a number.
+    pub(super) fn add_flags(&mut self, list: &str) -> Result<(), BadValue> {
+        if let Some(bits) = parse_number(list) {
+            self.0 |= bits;
+            return Ok(());
+        }
+        for name in list.split([',', ' ']).filter(|name| !name.is_empty()) {
+            let bits = match name {
+                "all" => u32::MAX,
+                "none" => 0,
+                _ => lookup(&Self::NAMES, name)
+                    .ok_or(BadValue("ipc, card, cardio, reader, cache or a number"))?,
+            };
+            self.0 |= bits;
+        }
+        Ok(())
+    }
+
+    /// All of them.
+    pub(super) fn add_all(&mut self) {
+        self.0 = u32::MAX;
+    }
+
+    /// Adds the flags of a level by name, or by number as GnuPG counts them.
+    pub(super) fn set_level(&mut self, level: &str) -> Result<(), BadValue> {
+        const EXPECTED: BadValue = BadValue("none, basic, advanced, expert, guru or a number from 0 to 9");
+        let bits = match level.parse::<u32>() {
+            Ok(0..=2) => 0,
+            Ok(3..=5) => 1024,
+            Ok(6..=8) => 1024 | 64,
+            Ok(_) => u32::MAX,
+            Err(_) => lookup(&Self::LEVELS, level).ok_or(EXPECTED)?,
+        };
+        self.0 |= bits;
+        Ok(())
+    }
+
+    /// Whether lines of the protocol are to be logged (their kind and size; never what data lines carry).
+    pub(super) fn ipc(self) -> bool {
+        self.0 & 1024 != 0
+    }
+
+    /// Whether card operations are to be logged.
+    pub(super) fn cards(self) -> bool {
+        self.0 & (2048 | 4096 | 8192 | 16384) != 0
+    }
+}
+
+/// What the daemon runs with.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// GnuPG's home directory, absolute.
+    pub(super) homedir: PathBuf,
+    /// The file that options were read from, whether or not it exists.
+    pub(super) config_file: PathBuf,
+    pub(super) verbose: u8,
+    pub(super) debug: Debug,
+    pub(super) log_file: Option<PathBuf>,
+    pub(super) reader_port: Option<String>,
+    pub(super) reader_socket: Option<PathBuf>,
+    /// Whether `disable-application openpgp` was given.
+    pub(super) openpgp_disabled: bool,
+    pub(super) listen_backlog: i32,
+    pub(super) pin_cache_ttl: Duration,
+    pub(super) deny_admin: bool,
+}
+
+/// Why options cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OptionError {
+    /// There is no option of that name.
+    #[error("{place}invalid option{} — run with --help for the list", named(.name))]
+    Unknown {
+        /// `FILE:LINE: `, or nothing for the command line.
+        place: String,
+        /// As it was typed; empty for a file, where GnuPG does not repeat it.
+        name: String,
+    },
+    /// The option's value is missing or wrong.
+    #[error("{place}option \"--{name}\": {problem}")]
+    Value {
+        /// `FILE:LINE: `, or nothing for the command line.
+        place: String,
+        /// The option.
+        name: String,
+        /// What is wrong with the value.
+        problem: String,
+    },
+    /// The command line cannot be taken apart.
+    #[error("{0}")]
+    CommandLine(String),
+    /// A file that was named cannot be read.
+    #[error("option file '{}': {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn named(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" \"{name}\"") }
+}
+
+impl Settings {
+    /// The one place where typed options become effective ones.
+    pub(super) fn resolve(typed: &Typed) -> Self {
+        let homedir = home::directory(typed.homedir.as_deref());
+        Self {
+            config_file: typed.options.clone().unwrap_or_else(|| homedir.join("scdaemon.conf")),
+            verbose: if typed.quiet { 0 } else { typed.verbose },
+            debug: typed.debug,
+            log_file: typed.log_file.as_deref().map(|file| below(&homedir, file)),
+            reader_port: typed.reader_port.clone(),
+            reader_socket: typed.reader_socket.as_deref().map(|file| below(&homedir, file)),
+            openpgp_disabled: typed.disabled_applications.iter().any(|name| name == "openpgp"),
+            listen_backlog: typed.listen_backlog.unwrap_or(DEFAULT_LISTEN_BACKLOG),
+            pin_cache_ttl: typed.pin_cache_ttl.map_or(DEFAULT_PIN_CACHE_TTL, Duration::from_secs),
+            deny_admin: typed.deny_admin,
+            homedir,
+        }
+    }
+}
+
+/// A path in an option: `~/` is the user's home, anything else relative is below `directory`, sockets for logs stay.
+fn below(directory: &Path, file: &Path) -> PathBuf {
+    match (file.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(user_home)) => Path::new(&user_home).join(rest),
+        _ if file.to_string_lossy().starts_with("socket:") => file.to_owned(),
+        _ => directory.join(file),
+    }
+}
+
+/// Reads an option file into `typed`: one option a line, without dashes, `#` begins a comment. An option that is on the
+/// command line too keeps the value it has there, since files are read first.
+///
+/// # Errors
+/// For each line that is wrong, all of them; lines that are right count all the same. A missing file is only an error
+/// when it was `named` on the command line.
+pub(super) fn read_file(path: &Path, named: bool, typed: &mut Typed) -> Result<(), Vec<OptionError>> {
+    let text = match read_limited(path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound && !named => return Ok(()),
+        Err(source) => return Err(vec![OptionError::File { path: path.to_owned(), source }]),
+    };
+    let mut errors = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let place = format!("{}:{}: ", path.display(), number.saturating_add(1));
+        if let Err(error) = read_line(line.trim(), place, typed) {
+            errors.push(error);
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn read_limited(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let mut file = std::fs::File::open(path)?.take(MAX_CONFIG_FILE + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_CONFIG_FILE {
+        return Err(std::io::Error::other(format!("larger than {MAX_CONFIG_FILE} octets")));
+    }
+    Ok(text)
+}
+
+fn read_line(line: &str, place: String, typed: &mut Typed) -> Result<(), OptionError> {
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(());
+    }
+    let (name, value) = match line.split_once(|c: char| c.is_whitespace() || c == '=') {
+        Some((name, value)) => (name, Some(unquoted(value.trim()))),
+        None => (line, None),
+    };
+    let Some(option) = options::by_name(name).filter(|option| option.group != options::Group::Command) else {
+        return Err(OptionError::Unknown { place, name: String::new() });
+    };
+    note(option, value.filter(|value| !value.is_empty()), place, typed)
+}
+
+fn unquoted(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
+}
+
+/// Notes an option with its value, if that is what it takes.
+///
+/// # Errors
+/// [`OptionError::Value`] if the value is missing, wrong, or not wanted.
+pub(super) fn note(
+    option: &'static Opt,
+    value: Option<&str>,
+    place: String,
+    typed: &mut Typed,
+) -> Result<(), OptionError> {
+    let refuse = |problem: String| OptionError::Value { place, name: option.name.to_owned(), problem };
+    match (option.takes, value) {
+        (Takes::Nothing, Some(_)) => Err(refuse("it takes no value".to_owned())),
+        (Takes::Text | Takes::Number, None) => Err(refuse("its value is missing".to_owned())),
+        (_, value) => {
+            (option.note)(typed, value.unwrap_or_default()).map_err(|problem| refuse(problem.to_string()))
+        }
+    }
+}
+
+fn lookup(table: &[(&str, u32)], name: &str) -> Option<u32> {
+    table.iter().find(|(known, _)| *known == name).map(|(_, bits)| *bits)
+}
+
+fn parse_number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Typed, Vec<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("scdaemon.conf");
+        std::fs::write(&file, text).unwrap();
+        let mut typed = Typed::default();
+        let errors = read_file(&file, true, &mut typed).err().unwrap_or_default();
+        let name = format!("{}:", file.display());
+        (typed, errors.iter().map(|error| error.to_string().replace(&name, "file:")).collect())
+    }
+
+    #[test]
+    fn a_file_of_options_is_read_and_comments_are_not() {
+        let (typed, errors) =
+            read("# mine\n\nverbose\nverbose\nreader-port  Gemalto PC \nlog-file \"/tmp/a b\"\ndeny-admin\n");
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(typed.verbose, 2);
+        assert_eq!(typed.reader_port.as_deref(), Some("Gemalto PC"));
+        assert_eq!(typed.log_file.as_deref(), Some(Path::new("/tmp/a b")));
+        assert!(typed.deny_admin);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_the_good_ones_count() {
+        let (typed, errors) = read("nonsense\nquiet\npin-cache-ttl soon\nquiet yes\nversion\n");
+        assert!(typed.quiet);
+        assert_eq!(
+            errors,
+            [
+                "file:1: invalid option — run with --help for the list",
+                "file:3: option \"--pin-cache-ttl\": it takes a decimal number",
+                "file:4: option \"--quiet\": it takes no value",
+                "file:5: invalid option — run with --help for the list",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_file_matters_only_if_it_was_named() {
+        let path = Path::new("/nonexistent/scdaemon.conf");
+        assert!(read_file(path, false, &mut Typed::default()).is_ok());
+        let errors = read_file(path, true, &mut Typed::default()).unwrap_err();
+        assert!(errors[0].to_string().starts_with("option file '/nonexistent/scdaemon.conf': No such file"));
+    }
+
+    #[test]
+    fn debug_flags_go_by_name_number_and_level() {
+        let mut debug = Debug::default();
+        debug.add_flags("ipc,reader").unwrap();
+        assert_eq!(debug, Debug(1024 | 4096));
+        debug.add_flags("0x40").unwrap();
+        assert_eq!(debug, Debug(1024 | 4096 | 64));
+        assert!(debug.add_flags("nonsense").is_err());
+        let mut level = Debug::default();
+        level.set_level("advanced").unwrap();
+        assert!(level.ipc() && !level.cards());
+        assert!(level.set_level("high").is_err());
+    }
+
+    #[test]
+    fn paths_are_below_the_home_directory() {
+        let home = Path::new("/h");
+        assert_eq!(below(home, Path::new("scd.log")), Path::new("/h/scd.log"));
+        assert_eq!(below(home, Path::new("/var/log/scd")), Path::new("/var/log/scd"));
+        assert_eq!(below(home, Path::new("socket:///h/S.log")), Path::new("socket:///h/S.log"));
+    }
+}

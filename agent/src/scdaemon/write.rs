@@ -1,0 +1,118 @@
+//! WRITECERT and WRITEKEY: puts a certificate or a private key on the card.
+
+use claviger_assuan::args::Args;
+use claviger_assuan::conversation::Conversation;
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::token::{Request as CardRequest, Slot};
+use claviger_keys::{EcdhParams, KeyDataError, SecretKey};
+
+use super::errors::{parameter, scd};
+use super::key_reference::{self, KeyReference};
+use super::session::Session;
+use super::{Command, row};
+
+/// The largest certificate, in octets (GnuPG's MAXLEN_CERTDATA).
+const MAX_CERTIFICATE: usize = 16_384;
+
+/// The largest private key as an S-expression, in octets (GnuPG's MAXLEN_KEYDATA).
+const MAX_KEY: usize = 4096;
+
+pub(super) static COMMANDS: &[Command] = &[
+    row!("WRITECERT", WithCard, writecert_request, writecert, HELP_WRITECERT),
+    row!("WRITEKEY", WithCard, writekey_request, writekey, HELP_WRITEKEY),
+];
+
+const HELP_WRITECERT: &str = "\
+WRITECERT <keyid>
+
+Store a certificate for a key on the card. It is asked for by
+
+  INQUIRE CERTDATA
+
+in its DER form, and stored as it is. KEYID is OPENPGP.1, OPENPGP.2,
+OPENPGP.3 or a keygrip. The Admin PIN is asked for.";
+
+const HELP_WRITEKEY: &str = "\
+WRITEKEY [--force] <keyid>
+
+Store a private key on the card. It is asked for by
+
+  INQUIRE KEYDATA
+
+as a canonical S-expression (private-key ...), unprotected, with its
+creation time. KEYID is OPENPGP.1, OPENPGP.2 or OPENPGP.3; a key that is
+there is replaced with --force only. The Admin PIN is asked for.";
+
+fn writecert_request(mut arguments: Args<'_>) -> Result<String, Error> {
+    named(&mut arguments, "no certid given")
+}
+
+fn named(arguments: &mut Args<'_>, missing: &'static str) -> Result<String, Error> {
+    match arguments.word() {
+        [] => Err(parameter(missing)),
+        id => Ok(String::from_utf8_lossy(id).into_owned()),
+    }
+}
+
+async fn writecert(session: &mut Session, id: String, talk: &mut dyn Conversation) -> Result<(), Error> {
+    let certificate =
+        talk.inquire("CERTDATA", b"", MAX_CERTIFICATE).await.map_err(|error| scd(error.code()))?;
+    session.refuse_if_admin_is_denied()?;
+    let slot = match KeyReference::parse(&id)? {
+        KeyReference::Slot(slot) => slot,
+        KeyReference::Grip(grip) => {
+            key_reference::select_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))?
+        }
+        KeyReference::Serial(..) => return Err(scd(Code::INV_ID)),
+    };
+    let request = CardRequest::PutCertificate(slot, certificate.as_bytes().to_vec());
+    session.perform(request, talk).await.map(drop)
+}
+
+/// What WRITEKEY is asked for.
+struct WritekeyRequest {
+    force: bool,
+    id: String,
+}
+
+fn writekey_request(mut arguments: Args<'_>) -> Result<WritekeyRequest, Error> {
+    let force = arguments.flag("--force");
+    Ok(WritekeyRequest { force, id: named(&mut arguments, "no keyid given")? })
+}
+
+async fn writekey(
+    session: &mut Session,
+    request: WritekeyRequest,
+    talk: &mut dyn Conversation,
+) -> Result<(), Error> {
+    let octets = talk.inquire("KEYDATA", b"", MAX_KEY).await.map_err(|error| scd(error.code()))?;
+    session.refuse_if_admin_is_denied()?;
+    let slot = key_reference::slot(&request.id).ok_or(scd(Code::INV_ID))?;
+    refuse_if_occupied(session, slot, request.force)?;
+    let key = SecretKey::from_keydata(octets.as_bytes()).map_err(|error| from_keydata(&error))?;
+    drop(octets);
+    // Agents before 2.4.1 do not send these parameters, and their gpg computes fingerprints with its own.
+    let key = key.with_default_ecdh(EcdhParams::of_gpg_2_2);
+    let created = key.created();
+    let import = CardRequest::Import { slot, force: request.force, created, key: Box::new(key) };
+    session.perform(import, talk).await.map(drop)
+}
+
+/// GnuPG looks whether there is a key before it looks at the new one.
+fn refuse_if_occupied(session: &Session, slot: Slot, force: bool) -> Result<(), Error> {
+    if session.facts()?.has_fingerprint(slot) && !force { Err(scd(Code::EEXIST)) } else { Ok(()) }
+}
+
+fn from_keydata(error: &KeyDataError) -> Error {
+    tracing::info!(%error, "KEYDATA is refused");
+    scd(match error {
+        KeyDataError::Sexp(_) => Code::INV_SEXP,
+        KeyDataError::NotPrivateKey | KeyDataError::Key(_) | KeyDataError::Secret(_) => Code::BAD_SECKEY,
+        KeyDataError::UnknownAlgorithm => Code::WRONG_PUBKEY_ALGO,
+        KeyDataError::Shape => Code::UNKNOWN_SEXP,
+        KeyDataError::Duplicate => Code::DUP_VALUE,
+        KeyDataError::UnknownCurve | KeyDataError::NoCreationTime | KeyDataError::EcdhParams => {
+            Code::INV_VALUE
+        }
+    })
+}
