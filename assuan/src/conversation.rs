@@ -70,9 +70,6 @@ pub enum InquiryError {
     /// The client sent a line longer than a line may be. What follows the first 1002 octets is taken as commands.
     #[error("a line of the answer is too long")]
     LineTooLong,
-    /// The client's stream ended within a line.
-    #[error("the client is gone in the middle of a line")]
-    IncompleteLine,
     /// The client's stream ended.
     #[error("the client is gone")]
     Closed,
@@ -95,7 +92,6 @@ impl InquiryError {
             // libassuan has none: it never comes back from this one.
             Self::BrokenEscape => Code::ASS_SYNTAX,
             Self::LineTooLong => Code::ASS_LINE_TOO_LONG,
-            Self::IncompleteLine => Code::ASS_INCOMPLETE_LINE,
             Self::Closed => Code::EOF,
             Self::Nested => Code::ASS_NESTED_COMMANDS,
             Self::QuestionTooLong => Code::ASS_INV_VALUE,

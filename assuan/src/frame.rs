@@ -1,7 +1,8 @@
 //! Framing: cutting the stream of octets into lines, before anything in them is looked at.
 //!
 //! A line ends with LF; one CR before it belongs to the ending. The buffer holds one line and no more, whatever is sent,
-//! and is wiped when a line leaves it, since a line may carry a PIN. Section 2.1 of the scdaemon reference.
+//! and is wiped when a line leaves it, since a line may carry a PIN. A line that was begun when the stream ended is
+//! dropped. Section 2.1 of the scdaemon reference.
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -17,8 +18,6 @@ pub enum Frame {
     Line(Line),
     /// More octets than a line may have, without an LF. They are gone; what follows them is cut as a new line.
     TooLong,
-    /// The stream ended within a line.
-    Incomplete,
 }
 
 /// The octets of a line without its ending; wiped when dropped, and not shown by `Debug`.
@@ -64,16 +63,13 @@ impl LineBuffer {
         self.len += taken;
         let frame = match line_end {
             Some(_) => Some(Frame::Line(self.cut())),
-            None if self.len == CAPACITY => Some(self.discard(Frame::TooLong)),
+            None if self.len == CAPACITY => {
+                self.clear();
+                Some(Frame::TooLong)
+            }
             None => None,
         };
         (taken, frame)
-    }
-
-    /// Says that no more octets come: a line that was begun is dropped.
-    #[must_use]
-    pub fn end(&mut self) -> Option<Frame> {
-        (self.len > 0).then(|| self.discard(Frame::Incomplete))
     }
 
     fn cut(&mut self) -> Line {
@@ -83,11 +79,6 @@ impl LineBuffer {
         let line = Line(Zeroizing::new(line.to_vec()));
         self.clear();
         line
-    }
-
-    fn discard(&mut self, frame: Frame) -> Frame {
-        self.clear();
-        frame
     }
 
     fn clear(&mut self) {
@@ -117,7 +108,6 @@ mod tests {
                 input = &input[taken..];
             }
         }
-        frames.extend(buffer.end());
         frames.iter().map(written).collect()
     }
 
@@ -132,7 +122,7 @@ mod tests {
     fn lines_come_out_the_same_in_pieces_of_any_size() {
         let stream = b"NOP\r\n\nBYE\r\r\nhalf";
         for piece in 1..=stream.len() {
-            assert_eq!(frames(stream, piece), ["NOP", "", "BYE\r", "Incomplete"]);
+            assert_eq!(frames(stream, piece), ["NOP", "", "BYE\r"]);
         }
     }
 
@@ -150,8 +140,7 @@ mod tests {
     fn no_line_makes_the_buffer_grow() {
         let flood = vec![b'x'; 4 << 20];
         let cut = frames(&flood, 1 << 16);
-        assert_eq!(cut.len(), flood.len() / CAPACITY + 1);
-        assert!(cut.iter().all(|frame| frame == "TooLong" || frame == "Incomplete"));
+        assert_eq!(cut, vec!["TooLong"; flood.len() / CAPACITY]);
     }
 
     #[test]

@@ -3,21 +3,17 @@
 //! Lines leave in the order in which they were written: a data line that is still open is ended before any other line.
 //! Sections 2.1 and 2.3 of the scdaemon reference.
 
-use zeroize::{Zeroize, Zeroizing};
-
 use crate::escape::{TRIPLET, data_octet};
 use crate::frame::MAX_LINE;
+use crate::wiped::Wiped;
 
 /// What is left of a line that was too long: libassuan's writer keeps one octet less than a line may have.
 const CUT_LINE: usize = MAX_LINE - 1;
 /// A data line takes octets until it is this long; the last one may be a triplet.
 const DATA_LINE_FULL: usize = MAX_LINE + 1 - TRIPLET;
-/// Room to begin with: enough for what most commands answer.
-const FIRST_CAPACITY: usize = 2 * MAX_LINE;
-
 /// A buffer of lines to be sent.
 pub struct Output {
-    octets: Zeroizing<Vec<u8>>,
+    octets: Wiped,
     sent: usize,
     /// The length of the data line that is still open; 0 if there is none.
     open: usize,
@@ -27,24 +23,26 @@ impl Output {
     /// An empty buffer.
     #[must_use]
     pub fn new() -> Self {
-        Self { octets: Zeroizing::new(Vec::new()), sent: 0, open: 0 }
+        Self { octets: Wiped::new(), sent: 0, open: 0 }
     }
 
     /// Adds a line made of `parts`, up to an LF in them and cut to what a line may have.
     pub fn line(&mut self, parts: &[&[u8]]) {
         self.end_data();
-        let octets = || parts.iter().copied().flatten().copied().take_while(|octet| *octet != b'\n');
-        let len = octets().take(MAX_LINE + 1).count();
-        let kept = if len > MAX_LINE { CUT_LINE } else { len };
-        self.reserve(kept + 1);
-        self.octets.extend(octets().take(kept));
-        self.octets.push(b'\n');
+        let octets = parts.iter().copied().flatten().take_while(|octet| **octet != b'\n');
+        let len = octets.take(MAX_LINE + 1).count();
+        let mut room = if len > MAX_LINE { CUT_LINE } else { len };
+        for part in parts {
+            let part = part.get(..room).unwrap_or(part);
+            self.octets.extend(part);
+            room -= part.len();
+        }
+        self.octets.extend(b"\n");
     }
 
     /// Adds octets in data lines; the last of these stays open for more.
     pub fn data(&mut self, octets: &[u8]) {
         for piece in octets.iter().map(data_octet) {
-            self.reserve(MAX_LINE + 1);
             if self.open == 0 {
                 self.extend_data(b"D ");
             }
@@ -58,8 +56,7 @@ impl Output {
     /// Ends the data line that is open, if there is one.
     pub fn end_data(&mut self) {
         if self.open > 0 {
-            self.reserve(1);
-            self.octets.push(b'\n');
+            self.octets.extend(b"\n");
             self.open = 0;
         }
     }
@@ -68,42 +65,21 @@ impl Output {
     #[must_use]
     pub fn pending(&self) -> &[u8] {
         let whole = self.octets.len().saturating_sub(self.open);
-        self.octets.get(self.sent..whole).unwrap_or_default()
+        self.octets.as_slice().get(self.sent..whole).unwrap_or_default()
     }
 
-    /// Says that the first `count` octets of [`Self::pending`] were sent; they are wiped.
+    /// Says that the first `count` octets of [`Self::pending`] were sent. When all were, they are wiped.
     pub fn consume(&mut self, count: usize) {
-        let count = count.min(self.pending().len());
-        self.octets.iter_mut().skip(self.sent).take(count).for_each(Zeroize::zeroize);
-        self.sent += count;
+        self.sent += count.min(self.pending().len());
         if self.pending().is_empty() {
-            self.keep_open_line();
+            self.octets.drop_front(self.sent);
+            self.sent = 0;
         }
     }
 
     fn extend_data(&mut self, piece: &[u8]) {
-        self.octets.extend_from_slice(piece);
+        self.octets.extend(piece);
         self.open += piece.len();
-    }
-
-    /// Moves the open line to the front, where everything before it was sent.
-    fn keep_open_line(&mut self) {
-        let len = self.octets.len();
-        self.octets.copy_within(self.sent..len, 0);
-        self.octets.iter_mut().skip(self.open).for_each(Zeroize::zeroize);
-        self.octets.truncate(self.open);
-        self.sent = 0;
-    }
-
-    /// Makes room, in a new place if need be; the old one is wiped, which a growing `Vec` would not do.
-    fn reserve(&mut self, more: usize) {
-        let needed = self.octets.len().saturating_add(more);
-        if needed > self.octets.capacity() {
-            let capacity = needed.max(self.octets.capacity().saturating_mul(2)).max(FIRST_CAPACITY);
-            let mut grown = Zeroizing::new(Vec::with_capacity(capacity));
-            grown.extend_from_slice(&self.octets);
-            self.octets = grown;
-        }
     }
 }
 
@@ -170,7 +146,7 @@ mod tests {
                 pieces.data(piece);
                 sent.extend_from_slice(pieces.pending());
                 pieces.consume(usize::MAX);
-                assert!(pieces.octets.capacity() <= 8 * MAX_LINE);
+                assert!(pieces.octets.len() <= MAX_LINE);
             }
             pieces.end_data();
             sent.extend_from_slice(pieces.pending());
@@ -190,14 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_wiped() {
+    fn an_open_data_line_stays_when_everything_else_was_sent() {
         let mut output = Output::new();
-        output.data(b"123456");
+        output.line(&[b"S X"]);
+        output.data(b"123");
+        output.consume(2);
+        assert_eq!(output.pending(), b"X\n");
+        output.consume(usize::MAX);
+        assert_eq!(output.pending(), b"");
+        output.data(b"456");
         output.end_data();
-        output.consume(4);
-        assert_eq!(output.pending(), b"3456\n");
-        assert_eq!(&output.octets[..4], [0; 4]);
-        output.consume(5);
-        assert!(output.octets.is_empty());
+        assert_eq!(output.pending(), b"D 123456\n");
     }
 }

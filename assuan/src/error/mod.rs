@@ -69,7 +69,7 @@ impl Error {
     }
 
     fn source_name(&self) -> &'static str {
-        self.source().map_or("Unspecified source", Source::name)
+        self.source().map_or("Unknown source", Source::name)
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!((cancelled.source(), cancelled.code()), (Some(Source::Pinentry), Code::CANCELED));
         assert_eq!(
             Error::from_number(99 << 24 | 20_000).to_string(),
-            "1660964384 Unknown error code <Unspecified source>"
+            "1660964384 Unknown error code <Unknown source>"
         );
     }
 

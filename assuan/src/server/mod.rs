@@ -69,8 +69,6 @@ pub enum End {
     EndOfStream,
     /// The client sent a line longer than a line may be.
     LineTooLong,
-    /// The client's stream ended within a line.
-    IncompleteLine,
 }
 
 /// What a finished command means for its session.
@@ -141,12 +139,8 @@ impl Session {
             (State::Awaiting, Frame::Line(line)) => self.command(line),
             (State::Skipping, Frame::Line(line)) => self.late_answer(line),
             (State::Awaiting | State::Skipping, Frame::TooLong) => Some(self.close(End::LineTooLong)),
-            (State::Awaiting | State::Skipping, Frame::Incomplete) => Some(self.close(End::IncompleteLine)),
             (State::Inquiring(inquiry), Frame::Line(line)) => self.answer(inquiry, line),
             (State::Inquiring(_), Frame::TooLong) => Some(self.answered(Err(InquiryError::LineTooLong))),
-            (State::Inquiring(_), Frame::Incomplete) => {
-                Some(self.answered(Err(InquiryError::IncompleteLine)))
-            }
             (state @ (State::Running { .. } | State::Closed(_)), _) => {
                 self.state = state;
                 None

@@ -41,13 +41,6 @@ impl Decoder for LineCodec {
         }
         Ok(None)
     }
-
-    fn decode_eof(&mut self, source: &mut BytesMut) -> io::Result<Option<Frame>> {
-        match self.decode(source)? {
-            Some(frame) => Ok(Some(frame)),
-            None => Ok(self.buffer.end()),
-        }
-    }
 }
 
 /// How much is read at once.
@@ -73,7 +66,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
                 return Ok(Some(frame));
             }
             if self.ended {
-                return self.codec.decode_eof(&mut self.ahead);
+                return Ok(None);
             }
             self.ended = self.reader.read_buf(&mut self.ahead).await? == 0;
         }
