@@ -9,9 +9,9 @@
 //!
 //! What lives here: the framing and its limits ([`frame`]), the grammar of every line in both directions ([`line`]), the
 //! escapes ([`escape`]), the command table ([`table`]), the arguments of commands ([`args`]), a server's session
-//! ([`server`]), the port that handlers speak through ([`conversation`]), GnuPG's error
-//! numbers ([`error`]). What does not: any runtime, key, card or command of a particular server. The async shell is
-//! `claviger-assuan-tokio`.
+//! ([`server`]), the port that handlers speak through ([`conversation`]), a small blocking client
+//! ([`client`]), GnuPG's error numbers ([`error`]). What does not: any runtime, key, card or command of a particular
+//! server. The async shell is `claviger-assuan-tokio`.
 //!
 //! The words: a *command* is what a client asks for; a *status line* (`S`) tells it something on the way; an *inquiry* is
 //! a question back to the client within a command, its *answer* is data or `CAN`; *final line* is the one `OK` or `ERR`
@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod client;
 pub mod conversation;
 pub mod error;
 pub mod escape;
@@ -31,3 +32,4 @@ pub mod line;
 pub mod output;
 pub mod server;
 pub mod table;
+mod wiped;
