@@ -2,8 +2,11 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -25,6 +28,8 @@ impl Card {
             .args(["--vpcd", slot])
             .arg("--apdu-log")
             .arg(path("apdus"))
+            .arg("--control")
+            .arg(path("control"))
             .args(options)
             .stdin(Stdio::null())
             .stderr(File::create(path("messages")).expect("the folder is ours"))
@@ -33,11 +38,32 @@ impl Card {
         Self { program, dir, lines_seen: Cell::new(0) }
     }
 
-    /// The commands that the card got since the last call, in hexadecimal.
+    /// The commands that the card got since the last call, as lines of its log.
     pub(crate) fn apdus(&self) -> Vec<String> {
-        let log = fs::read_to_string(self.dir.path().join("apdus")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<_> = log.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
         lines[self.lines_seen.replace(lines.len())..].to_vec()
+    }
+
+    /// Says a line to the card's control socket, and gives what it answered.
+    #[track_caller]
+    pub(crate) fn control(&self, line: &str) -> String {
+        let mut stream = UnixStream::connect(self.dir.path().join("control")).expect("the card listens");
+        stream.write_all(format!("{line}\n").as_bytes()).expect("the card listens");
+        let mut reply = String::new();
+        BufReader::new(stream).read_line(&mut reply).expect("the card answers");
+        reply.strip_prefix("OK").unwrap_or_else(|| panic!("{line}: {reply}")).to_owned()
+    }
+
+    /// Puts the card back into the reader, and gives pcscd the time to see it.
+    pub(crate) fn put_back(&self) {
+        self.control("insert");
+        // pcscd looks at this reader every 0.4 s, and tells its clients only.
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("apdus")).unwrap_or_default()
     }
 
     fn program() -> PathBuf {

@@ -1,5 +1,7 @@
 //! What people do with a card, in the words of gpg and ssh.
 
+use std::fs;
+
 use super::{Home, Seen, Sshd};
 
 /// Makes three keys on the card, after `types` were typed at `key-attr` (nothing: the types stay).
@@ -14,15 +16,20 @@ pub(crate) fn generate(home: &Home, types: &[&str]) {
     home.card_edit(&[&["admin", "generate", "n", "0"], sure, &who].concat()).ok();
 }
 
-/// Makes three RSA keys of 4096 bits with gpg and moves them onto the card: to make them there would take minutes.
+/// Makes three RSA keys with gpg and moves them onto the card, where large ones would take minutes to make. Gives a prime
+/// of the first: something secret that went over the wire.
 #[track_caller]
-pub(crate) fn import_rsa_4096(home: &Home) {
-    let keys = "%no-protection\nKey-Type: RSA\nKey-Length: 4096\nKey-Usage: sign,cert\nSubkey-Type: RSA\n\
-                Subkey-Length: 4096\nSubkey-Usage: encrypt\nName-Real: Carla Card\nName-Email: carla@example.org\n\
-                Expire-Date: 0\n%commit\n";
+pub(crate) fn import_rsa(home: &Home, bits: u32) -> Vec<u8> {
+    let keys = format!(
+        "%no-protection\nKey-Type: RSA\nKey-Length: {bits}\nKey-Usage: sign,cert\nSubkey-Type: RSA\n\
+         Subkey-Length: {bits}\nSubkey-Usage: encrypt\nName-Real: Carla Card\nName-Email: carla@example.org\n\
+         Expire-Date: 0\n%commit\n"
+    );
     home.gpg_reads(&["--gen-key"], keys.as_bytes()).ok();
-    let fingerprint = home.gpg(&["--with-colons", "--list-keys"]).line("fpr:::::::::").replace(':', "");
-    home.gpg(&["--passphrase", "", "--quick-add-key", &fingerprint, "rsa4096", "auth"]).ok();
+    let listing = home.gpg(&["--with-colons", "--with-keygrip", "--list-keys"]).ok();
+    let fingerprint = listing.line("fpr:::::::::").replace(':', "");
+    home.gpg(&["--passphrase", "", "--quick-add-key", &fingerprint, &format!("rsa{bits}"), "auth"]).ok();
+    let prime = prime_of(home, &listing.line("grp:::::::::").replace(':', ""));
     let moves = [
         ["keytocard", "y", "1"].as_slice(),
         &["key 1", "keytocard", "2", "key 1"],
@@ -30,6 +37,17 @@ pub(crate) fn import_rsa_4096(home: &Home) {
         &["save"],
     ];
     home.gpg_dialogue(&["--edit-key", &fingerprint], &moves.concat()).ok();
+    prime
+}
+
+/// 32 octets of the prime p in gpg-agent's file of an unprotected RSA key, `… (p #00C3…#) …` with line breaks anywhere.
+fn prime_of(home: &Home, keygrip: &str) -> Vec<u8> {
+    let file =
+        fs::read_to_string(home.path(&format!("private-keys-v1.d/{keygrip}.key"))).expect("it is there");
+    let squeezed: String = file.split_whitespace().collect();
+    let (_, prime) = squeezed.split_once("(p#00").expect("an RSA key");
+    let octet = |at: usize| u8::from_str_radix(&prime[at..at + 2], 16).expect("hexadecimal");
+    (0..64).step_by(2).map(octet).collect()
 }
 
 /// A signature with `--detach-sign`.

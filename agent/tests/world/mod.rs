@@ -3,7 +3,7 @@
 //! gone when the values are dropped.
 //!
 //! A test owns what it needs, one value each: a [`Reader`], a [`Card`] in it, a [`Home`] that reaches the reader
-//! through one of the two [`Scdaemon`]s, an [`Sshd`] to log in to. What a program printed comes back as [`Seen`];
+//! through one of the two [`Scdaemon`]s, an [`Sshd`] to log in to, a [`Wire`] to speak on. What a program printed comes back as [`Seen`];
 //! [`jobs`] has the things that people do, [`bill`] what they cost.
 //! Needs root (pcscd's socket is a mount of its own) and the Debian packages that `make check` installs.
 #![allow(dead_code, reason = "each test program uses its part of the world")]
@@ -15,12 +15,14 @@ pub(crate) mod jobs;
 mod reader;
 mod run;
 mod sshd;
+mod wire;
 
 pub(crate) use card::Card;
 pub(crate) use home::{Home, Scdaemon};
 pub(crate) use reader::Reader;
 pub(crate) use run::Seen;
 pub(crate) use sshd::Sshd;
+pub(crate) use wire::Wire;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
