@@ -1,5 +1,7 @@
 //! Plays the dialogues to the session without IO, and those heard from scdaemon to scdaemon.
 
+#![allow(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 mod world;
 
 use std::io::{Read, Write};
