@@ -19,8 +19,11 @@ fn a_wrong_pin_costs_one_try_and_the_next_prompt_tells_how_many_are_left() {
 
 #[test]
 fn a_cancelled_pinentry_is_an_operation_cancelled_and_costs_no_try() {
-    let (_reader, _card, home) = card_with_keys(&[]);
+    let (_reader, card, home) = card_with_keys(&[]);
     seal(&home);
+    // Making the keys has unlocked the card.
+    card.control("remove");
+    card.put_back();
     home.answers("user cancel\n");
     sign(&home).fails().shows("Operation cancelled");
     decrypt(&home).fails().shows("Operation cancelled");
@@ -31,13 +34,14 @@ fn a_cancelled_pinentry_is_an_operation_cancelled_and_costs_no_try() {
 
 #[test]
 fn a_forced_signature_pin_is_asked_each_time_and_an_unforced_one_once() {
-    let (_reader, _card, home) = card_with_keys(&[]);
+    let (_reader, card, home) = card_with_keys(&[]);
     home.questions();
     signs(&home);
     signs(&home);
     assert_eq!(home.questions().len(), 2);
-    home.answers("admin 12345678\nuser 123456\n");
     home.card_edit(&["admin", "forcesig", "quit"]).ok();
+    card.control("remove");
+    card.put_back();
     home.questions();
     signs(&home);
     signs(&home);

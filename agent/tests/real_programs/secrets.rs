@@ -35,7 +35,7 @@ fn no_pin_and_no_private_key_is_logged_or_shown_to_other_processes() {
         }
     }
     let logged = fs::read_to_string(&log).expect("it can be read");
-    assert!(logged.contains("PKSIGN"), "the log was to be noisy:\n{logged}");
+    assert!(logged.contains("APDU"), "the log was to be noisy:\n{logged}");
 }
 
 /// Whether `secret`, or eight octets of it, stands in `text` raw or in hexadecimal, with or without blanks or colons.

@@ -55,11 +55,14 @@ impl Card {
         reply.strip_prefix("OK").unwrap_or_else(|| panic!("{line}: {reply}")).to_owned()
     }
 
-    /// Puts the card back into the reader, and gives pcscd the time to see it.
+    /// Puts the card back into the reader.
     pub(crate) fn put_back(&self) {
+        // pcscd looks at this reader every 0.4 s. It has to see first that the card is away and then that it is back, and
+        // tells its clients only.
+        let a_look = Duration::from_secs(1);
+        std::thread::sleep(a_look);
         self.control("insert");
-        // pcscd looks at this reader every 0.4 s, and tells its clients only.
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(a_look);
     }
 
     fn log(&self) -> String {
