@@ -113,9 +113,7 @@ impl Session<'_> {
         let row = row_of(object)?;
         let pin = row.write.ok_or(TokenError::NotSupported("this object is never written"))?;
         let response = if row.secret {
-            let attempt = self.put_secret(progress, pin, row.tag, value)?;
-            value.zeroize();
-            attempt
+            self.put_secret(progress, pin, row.tag, value)?
         } else {
             let command = commands::put_data(row.tag, value);
             self.privileged(progress, pin, &command)?
@@ -124,6 +122,9 @@ impl Session<'_> {
             Attempt::Not(question) => Ok(Step::Ask(question)),
             Attempt::Answered(response) => {
                 self.forget_object(object);
+                if row.secret {
+                    value.zeroize();
+                }
                 response.done(name::PUT)?;
                 self.object_was_written(object, value);
                 Ok(Step::Done(Reply::Done))

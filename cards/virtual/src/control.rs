@@ -15,8 +15,10 @@ use std::{
 };
 
 use crate::{
+    apdu::Status,
+    hex,
     run::Event,
-    seat::{Intrusion, Seat, Vanish},
+    seat::{Intrusion, Mishap, MishapKind, Seat},
 };
 
 /// The longest line.
@@ -58,7 +60,17 @@ const VERBS: &[Verb] = &[
     Verb { name: "press", usage: "press", act: press },
     Verb { name: "await-touch", usage: "await-touch", act: await_touch },
     Verb { name: "latency", usage: "latency MILLISECONDS", act: latency },
-    Verb { name: "vanish", usage: "vanish N [MILLISECONDS]|never", act: vanish },
+    Verb { name: "vanish", usage: "vanish N [MILLISECONDS]", act: vanish },
+    Verb { name: "cut", usage: "cut N OCTETS", act: cut },
+    Verb { name: "fail", usage: "fail N STATUS", act: fail },
+    Verb {
+        name: "disarm",
+        usage: "disarm",
+        act: |seat, _| {
+            seat.set_mishap(None);
+            DONE
+        },
+    },
     Verb {
         name: "seize",
         usage: "seize",
@@ -180,16 +192,29 @@ fn latency(seat: &Seat, argument: &str) -> Result<String, String> {
 }
 
 fn vanish(seat: &Seat, argument: &str) -> Result<String, String> {
-    if argument == "never" {
-        seat.set_vanish(None);
-        return DONE;
-    }
     let (at, return_after) = match argument.split_once(' ') {
         Some((at, return_after)) => (at, Some(milliseconds(return_after)?)),
         None => (argument, None),
     };
+    arm(seat, at, MishapKind::Vanish { return_after })
+}
+
+fn cut(seat: &Seat, argument: &str) -> Result<String, String> {
+    let (at, length) = argument.split_once(' ').unwrap_or((argument, ""));
+    let length = length.parse().map_err(|_| format!("`{length}` is no number of octets"))?;
+    arm(seat, at, MishapKind::Cut(length))
+}
+
+fn fail(seat: &Seat, argument: &str) -> Result<String, String> {
+    let (at, status) = argument.split_once(' ').unwrap_or((argument, ""));
+    let octets = hex::decode(status).and_then(|octets| <[u8; 2]>::try_from(octets).ok());
+    let octets = octets.ok_or_else(|| format!("`{status}` is no status word of four hex digits"))?;
+    arm(seat, at, MishapKind::Fail(Status(u16::from_be_bytes(octets))))
+}
+
+fn arm(seat: &Seat, at: &str, kind: MishapKind) -> Result<String, String> {
     let at = at.parse().ok().filter(|at| *at > 0).ok_or_else(|| format!("`{at}` is no number from 1 on"))?;
-    seat.set_vanish(Some(Vanish { at, return_after }));
+    seat.set_mishap(Some(Mishap { at, kind }));
     DONE
 }
 
@@ -234,7 +259,17 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_with_the_usage() {
         let seats = seats();
-        for line in ["vanish 0", "vanish x", "latency -1", "touch maybe", "press"] {
+        for line in [
+            "vanish 0",
+            "vanish x",
+            "cut 1",
+            "cut x 1",
+            "fail 1",
+            "fail 1 63C",
+            "latency -1",
+            "touch maybe",
+            "press",
+        ] {
             let reason = obey(line, &seats).unwrap_err();
             assert!(reason.contains("usage: "), "{line}: {reason}");
         }

@@ -30,8 +30,8 @@ use std::{
 
 use crate::{
     apdu::{Command, Status},
-    chip::Answer,
     instruction, neighbour,
+    reader::Answer,
 };
 
 /// One APDU and what came of it.
@@ -104,9 +104,9 @@ impl fmt::Display for Exchange<'_> {
                 f.write_str(" - -")
             }
         }?;
-        match self.answer.bytes.split_last_chunk::<2>() {
+        match self.answer.octets.split_last_chunk::<2>() {
             Some((data, status)) => write!(f, " -> {} {}", data.len(), Status(u16::from_be_bytes(*status)))?,
-            None => write!(f, " -> {} -", self.answer.bytes.len())?,
+            None => write!(f, " -> {} -", self.answer.octets.len())?,
         }
         write!(f, " {}us {}", self.took.as_micros(), kind(self.apdu))
     }
@@ -160,8 +160,8 @@ impl fmt::Display for Counts {
 mod tests {
     use super::*;
 
-    fn line(apdu: &[u8], bytes: &[u8], applet: &'static str) -> String {
-        let answer = Answer { bytes: bytes.to_vec(), applet };
+    fn line(apdu: &[u8], octets: &[u8], applet: &'static str) -> String {
+        let answer = Answer { octets: octets.to_vec(), applet };
         Exchange { apdu, answer: &answer, took: Duration::from_micros(7) }.to_string()
     }
 
@@ -182,9 +182,9 @@ mod tests {
         let mut counts = Counts::default();
         let verify = [0, 0x20, 0, 0x82, 1, 0x31];
         for applet in ["openpgp", neighbour::NAME] {
-            counts.add(&verify, &Answer { bytes: vec![0x90, 0], applet });
+            counts.add(&verify, &Answer { octets: vec![0x90, 0], applet });
         }
-        counts.add(&[0, 0xCA, 0, 0x6E, 0], &Answer { bytes: vec![0x6D, 0], applet: neighbour::NAME });
+        counts.add(&[0, 0xCA, 0, 0x6E, 0], &Answer { octets: vec![0x6D, 0], applet: neighbour::NAME });
         assert_eq!(counts.to_string(), "total=3 leaks=1 get-data=1 verify=2");
     }
 }

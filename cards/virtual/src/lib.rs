@@ -18,6 +18,7 @@
 pub mod apdu;
 pub mod chip;
 mod control;
+pub mod framing;
 pub mod hex;
 pub mod instruction;
 pub mod journal;
@@ -27,5 +28,6 @@ pub mod openpgp;
 pub mod options;
 pub mod reader;
 pub mod run;
+pub mod script;
 pub mod seat;
 pub mod touch;

@@ -17,6 +17,9 @@ pub const NAME: &str = "neighbour";
 /// Its application identifier: `F0 00 00 01 01 01`; the first five octets suffice to select it.
 pub const AID: [u8; 6] = [0xF0, 0x00, 0x00, 0x01, 0x01, 0x01];
 
+/// The APDU with which a program selects it.
+pub const SELECT: [u8; 11] = [0x00, 0xA4, 0x04, 0x00, 6, 0xF0, 0x00, 0x00, 0x01, 0x01, 0x01];
+
 /// The applet.
 #[derive(Debug)]
 pub struct Neighbour;

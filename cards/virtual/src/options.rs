@@ -4,7 +4,13 @@ use std::{collections::HashSet, ffi::OsString, path::PathBuf, time::Duration};
 
 use lexopt::prelude::*;
 
-use crate::{chip::Lengths, link::Address, openpgp::Identity, seat::Vanish, touch::Touch};
+use crate::{
+    framing::Lengths,
+    link::Address,
+    openpgp::Identity,
+    seat::{Mishap, MishapKind},
+    touch::Touch,
+};
 
 /// What `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
@@ -65,8 +71,8 @@ pub struct CardOptions {
     pub touch: Touch,
     /// The pause before each answer.
     pub latency: Duration,
-    /// When it vanishes.
-    pub vanish: Option<Vanish>,
+    /// What happens to it at a certain APDU.
+    pub mishap: Option<Mishap>,
     /// Whether it begins outside of the reader.
     pub absent: bool,
 }
@@ -267,6 +273,7 @@ fn settle_one(all: &Typed, own: Typed, index: u16, several: bool) -> Result<Card
     let lengths = if own.short { Lengths::Short } else { Lengths::Extended };
     let serial = own.serial.unwrap_or_else(|| FIRST_SERIAL.saturating_add(index.into()).to_be_bytes());
     let identity = Identity { serial, manufacturer: own.manufacturer.unwrap_or_default(), lengths };
+    let return_after = own.return_after;
     let card = CardOptions {
         address,
         identity,
@@ -274,7 +281,7 @@ fn settle_one(all: &Typed, own: Typed, index: u16, several: bool) -> Result<Card
         script: own.script,
         touch: own.touch.unwrap_or(Touch::Granted),
         latency: own.latency.unwrap_or_default(),
-        vanish: own.vanish_at.map(|at| Vanish { at, return_after: own.return_after }),
+        mishap: own.vanish_at.map(|at| Mishap { at, kind: MishapKind::Vanish { return_after } }),
         absent: own.absent,
     };
     // Several cards cannot live in one directory; each gets its own below it.
@@ -340,7 +347,8 @@ mod tests {
         let [first, second] = &options.cards[..] else { panic!("{options:?}") };
         assert_eq!(first.identity.lengths, Lengths::Short);
         assert_eq!(first.touch, Touch::Delayed(Duration::from_secs(2)));
-        assert_eq!(first.vanish, Some(Vanish { at: 3, return_after: None }));
+        let kind = MishapKind::Vanish { return_after: None };
+        assert_eq!(first.mishap, Some(Mishap { at: 3, kind }));
         assert_eq!(first.state, Some("dir/0000000A".into()));
         assert_eq!(second.address, Address::Vpcd { host: "127.0.0.1".into(), port: 4001 });
         assert_eq!(second.identity.lengths, Lengths::Extended);

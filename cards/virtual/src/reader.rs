@@ -6,10 +6,11 @@ use std::{
 };
 
 use crate::{
-    chip::Answer,
+    apdu::Response,
     journal::{Exchange, Log},
     link::{Address, Message, Plug, read_message, write_message},
-    seat::{Fate, Intrusion, Seat, Turn},
+    neighbour,
+    seat::{Intrusion, MishapKind, Seat, Turn},
 };
 
 /// The pause between two tries to find the reader.
@@ -22,9 +23,6 @@ pub trait Picc {
 
     /// The power went or a reset came.
     fn reset(&mut self);
-
-    /// Another program selected the neighbour.
-    fn seize(&mut self);
 
     /// Carries out one APDU.
     fn transmit(&mut self, apdu: &[u8]) -> Answer;
@@ -45,6 +43,15 @@ pub struct NoReader {
     cause: io::Error,
 }
 
+/// What a card sends, and who in it has spoken.
+#[derive(Debug)]
+pub struct Answer {
+    /// The octets, status included.
+    pub octets: Vec<u8>,
+    /// The applet that heard the command, or `-` where none did.
+    pub applet: &'static str,
+}
+
 /// Lives at `seat` until it ends. The reader may appear up to `patience` after the start (`None`: any time later); once it
 /// was there, it may go and come back at any time.
 ///
@@ -58,6 +65,7 @@ pub fn live(
     picc: &mut dyn Picc,
 ) -> Result<(), NoReader> {
     let mut patience = patience;
+    seat.complain(picc.complaint());
     while seat.next_turn() == Turn::Insert {
         let Some(plug) = find_reader(seat, address, patience)? else {
             continue;
@@ -118,26 +126,37 @@ fn serve(seat: &Seat, mut plug: Plug, log: &Log, picc: &mut dyn Picc) -> io::Res
                 continue;
             }
         };
-        let Fate::Answer(latency) = seat.fate() else {
-            seat.vanished();
+        let mishap = seat.next_mishap();
+        if let Some(MishapKind::Vanish { return_after }) = mishap {
+            seat.vanished(return_after);
             return Ok(());
-        };
-        let answer = answer(seat, log, picc, &apdu, latency);
-        write_message(&mut plug, &answer.bytes)?;
+        }
+        let answer = answer(seat, log, picc, &apdu, mishap);
+        write_message(&mut plug, &answer.octets)?;
     }
     Ok(())
 }
 
-fn answer(seat: &Seat, log: &Log, picc: &mut dyn Picc, apdu: &[u8], latency: Duration) -> Answer {
+fn answer(seat: &Seat, log: &Log, picc: &mut dyn Picc, apdu: &[u8], mishap: Option<MishapKind>) -> Answer {
     let begun = Instant::now();
     match seat.take_intrusion() {
-        Some(Intrusion::Select) => picc.seize(),
+        Some(Intrusion::Select) => {
+            picc.transmit(&neighbour::SELECT);
+        }
         Some(Intrusion::Reset) => picc.reset(),
         None => {}
     }
-    let answer = picc.transmit(apdu);
+    let answer = match mishap {
+        Some(MishapKind::Fail(status)) => Answer { octets: Response::from(status).into_bytes(), applet: "-" },
+        Some(MishapKind::Cut(length)) => {
+            let mut answer = picc.transmit(apdu);
+            answer.octets.truncate(length);
+            answer
+        }
+        _ => picc.transmit(apdu),
+    };
+    std::thread::sleep(seat.latency());
     // Whoever has the answer finds it counted and written down.
-    std::thread::sleep(latency);
     seat.count(apdu, &answer);
     seat.complain(picc.complaint());
     log.exchange(&seat.card, &Exchange { apdu, answer: &answer, took: begun.elapsed() });

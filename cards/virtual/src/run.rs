@@ -15,13 +15,14 @@ use signal_hook::{
 };
 
 use crate::{
-    chip::{Answer, Chip},
+    chip::Chip,
     control,
     journal::Log,
-    neighbour::{self, Neighbour},
+    neighbour::Neighbour,
     openpgp::{self, Damaged, Flash, FlashError},
     options::{CardOptions, Options},
-    reader::{self, NoReader, Picc},
+    reader::{self, NoReader},
+    script::{self, ScriptError, ScriptedCard},
     seat::Seat,
 };
 
@@ -38,6 +39,17 @@ pub enum RunError {
     /// The memory in it.
     #[error(transparent)]
     Damaged(#[from] Damaged),
+    /// The script.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// What was sent was not what the script says.
+    #[error("card {card}: {complaint}")]
+    Unsatisfied {
+        /// The card that plays the script.
+        card: String,
+        /// What it complains of.
+        complaint: String,
+    },
     /// The reader.
     #[error(transparent)]
     NoReader(#[from] NoReader),
@@ -84,7 +96,7 @@ pub fn run(options: Options) -> Result<(), RunError> {
     watch_signals(tell.clone())?;
     let mut seats = Vec::new();
     for card in &options.cards {
-        let seat = Seat::new(card.serial(), card.touch, card.latency, card.vanish, card.absent);
+        let seat = Seat::new(card.serial(), card.touch, card.latency, card.mishap, card.absent);
         seats.push(Arc::new(seat));
     }
     let socket = match &options.control {
@@ -99,7 +111,14 @@ pub fn run(options: Options) -> Result<(), RunError> {
     let late = finish(&events, seats.len());
     drop(socket);
     report(&seats, options.count.as_ref())?;
-    ending.and(late)
+    ending.and(late).and_then(|()| seats.iter().try_for_each(|seat| satisfied(seat)))
+}
+
+fn satisfied(seat: &Seat) -> Result<(), RunError> {
+    match seat.complaint() {
+        Some(complaint) => Err(RunError::Unsatisfied { card: seat.card.clone(), complaint }),
+        None => Ok(()),
+    }
 }
 
 fn at(option: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> RunError {
@@ -140,40 +159,21 @@ fn start_card(
 }
 
 fn live(card: &CardOptions, patience: Option<Duration>, seat: &Seat, log: &Log) -> Result<(), RunError> {
+    if let Some(path) = &card.script {
+        let mut scripted = ScriptedCard::new(script::load(path)?);
+        return Ok(reader::live(seat, &card.address, patience, log, &mut scripted)?);
+    }
     let flash = match &card.state {
         Some(directory) => Flash::directory(directory)?,
         None => Flash::ram().map_err(|_| Damaged)?,
     };
     openpgp::with_applet(flash, card.identity, Arc::clone(&seat.finger), |openpgp| {
-        let chip = Chip::new(card.identity.lengths, vec![openpgp, Box::new(Neighbour)]);
-        let mut picc = OpenPgpCard { chip, atr: openpgp::answer_to_reset(card.identity.lengths) };
-        reader::live(seat, &card.address, patience, log, &mut picc)
+        let lengths = card.identity.lengths;
+        let atr = openpgp::answer_to_reset(lengths);
+        let mut chip = Chip::new(atr, lengths, vec![openpgp, Box::new(Neighbour)]);
+        reader::live(seat, &card.address, patience, log, &mut chip)
     })??;
     Ok(())
-}
-
-/// A chip in plastic.
-struct OpenPgpCard<'a> {
-    chip: Chip<'a>,
-    atr: Vec<u8>,
-}
-
-impl Picc for OpenPgpCard<'_> {
-    fn answer_to_reset(&self) -> Vec<u8> {
-        self.atr.clone()
-    }
-
-    fn reset(&mut self) {
-        self.chip.reset();
-    }
-
-    fn seize(&mut self) {
-        self.chip.seize(neighbour::NAME);
-    }
-
-    fn transmit(&mut self, apdu: &[u8]) -> Answer {
-        self.chip.transmit(apdu)
-    }
 }
 
 /// Waits for the end; a card that fails is one.

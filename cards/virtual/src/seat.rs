@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
-    chip::Answer,
+    apdu::Status,
     journal::Counts,
     link::Plug,
+    reader::Answer,
     touch::{Finger, Touch},
 };
 
@@ -33,7 +34,7 @@ struct State {
     /// The connection, while there is one.
     plug: Option<Plug>,
     latency: Duration,
-    vanish: Option<Vanish>,
+    mishap: Option<Mishap>,
     intrusion: Option<Intrusion>,
     counts: Counts,
     /// Why a scripted card was left unsatisfied.
@@ -51,13 +52,27 @@ enum Place {
     Over,
 }
 
-/// At which APDU a card vanishes.
+/// Something that happens at a certain APDU, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Vanish {
-    /// The APDU, counted from 1, that is not answered any more.
+pub struct Mishap {
+    /// The APDU, counted from 1.
     pub at: u64,
-    /// When the card is back; if never, an `insert` brings it.
-    pub return_after: Option<Duration>,
+    /// What happens.
+    pub kind: MishapKind,
+}
+
+/// What can happen at an APDU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MishapKind {
+    /// The card is pulled instead of answering.
+    Vanish {
+        /// When it is back; if never, an `insert` brings it.
+        return_after: Option<Duration>,
+    },
+    /// The command is carried out, but only so many octets of the answer arrive.
+    Cut(usize),
+    /// The command is not carried out; this is the answer.
+    Fail(Status),
 }
 
 /// What another program does to the card behind the reader's back, before the next APDU.
@@ -67,15 +82,6 @@ pub enum Intrusion {
     Select,
     /// It resets the card.
     Reset,
-}
-
-/// What the card's thread does with an APDU that has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// Answer it, after this long.
-    Answer(Duration),
-    /// Be gone.
-    Vanish,
 }
 
 /// What the card's thread does next.
@@ -90,10 +96,10 @@ pub enum Turn {
 impl Seat {
     /// A seat for the card named `card`, in the reader or beside it.
     #[must_use]
-    pub fn new(card: String, touch: Touch, latency: Duration, vanish: Option<Vanish>, absent: bool) -> Self {
+    pub fn new(card: String, touch: Touch, latency: Duration, mishap: Option<Mishap>, absent: bool) -> Self {
         let place = if absent { Place::Out { back_at: None } } else { Place::In };
         let counts = Counts::default();
-        let state = State { place, plug: None, latency, vanish, intrusion: None, counts, complaint: None };
+        let state = State { place, plug: None, latency, mishap, intrusion: None, counts, complaint: None };
         let finger = Arc::new(Finger::new(touch));
         Self { card, finger, state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -127,9 +133,9 @@ impl Seat {
         self.change(|state| state.latency = latency);
     }
 
-    /// Arms or disarms the vanishing act; counting begins now.
-    pub fn set_vanish(&self, vanish: Option<Vanish>) {
-        self.change(|state| state.vanish = vanish);
+    /// Arms or disarms a mishap; counting begins now.
+    pub fn set_mishap(&self, mishap: Option<Mishap>) {
+        self.change(|state| state.mishap = mishap);
     }
 
     /// Lets another program interfere before the next APDU.
@@ -210,22 +216,24 @@ impl Seat {
     }
 
     /// The card is gone by its own decision.
-    pub(crate) fn vanished(&self) {
-        let return_after = self.lock().vanish.take().and_then(|vanish| vanish.return_after);
+    pub(crate) fn vanished(&self, return_after: Option<Duration>) {
         let back_at = return_after.and_then(|after| Instant::now().checked_add(after));
         self.pull(Place::Out { back_at });
     }
 
-    /// Decides on an APDU that has come.
-    pub(crate) fn fate(&self) -> Fate {
+    /// An APDU has come: what happens to it.
+    pub(crate) fn next_mishap(&self) -> Option<MishapKind> {
         let mut state = self.lock();
-        if let Some(vanish) = &mut state.vanish {
-            vanish.at = vanish.at.saturating_sub(1);
-            if vanish.at == 0 {
-                return Fate::Vanish;
-            }
+        let mishap = state.mishap.as_mut()?;
+        mishap.at = mishap.at.saturating_sub(1);
+        if mishap.at > 0 {
+            return None;
         }
-        Fate::Answer(state.latency)
+        state.mishap.take().map(|mishap| mishap.kind)
+    }
+
+    pub(crate) fn latency(&self) -> Duration {
+        self.lock().latency
     }
 
     /// What another program did since the last APDU.
@@ -268,9 +276,19 @@ impl fmt::Display for Seat {
         };
         let touch = if self.finger.awaited_within(Duration::ZERO) { " waiting-for-touch" } else { "" };
         write!(f, "{} {place}{touch} latency={}", self.card, state.latency.as_millis())?;
-        match state.vanish {
-            Some(vanish) => write!(f, " vanish-at={}", vanish.at),
+        match state.mishap {
+            Some(Mishap { at, kind }) => write!(f, " {kind}-at={at}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for MishapKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vanish { .. } => "vanish",
+            Self::Cut(_) => "cut",
+            Self::Fail(_) => "fail",
+        })
     }
 }

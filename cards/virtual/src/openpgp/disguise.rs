@@ -6,7 +6,7 @@
 
 use crate::{
     apdu::{Command, Response, Status},
-    chip::Lengths,
+    framing::Lengths,
 };
 
 /// opcard's historical bytes; the third of the capabilities (index 6) has the bits below.

@@ -25,7 +25,8 @@ use self::{
 };
 use crate::{
     apdu::{Command, Response, Status},
-    chip::{Applet, Lengths},
+    chip::Applet,
+    framing::Lengths,
     touch::Finger,
 };
 
