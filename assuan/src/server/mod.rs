@@ -255,3 +255,110 @@ impl Session {
 fn owned(octets: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(octets.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::LineBuffer;
+
+    const TABLE: &[CommandInfo] = &[CommandInfo { name: "PKSIGN", help: "" }];
+
+    fn session() -> Session {
+        let mut session = Session::new(Source::Scd, TABLE, "ready");
+        assert_eq!(said(&mut session), "OK ready\n");
+        session
+    }
+
+    /// Gives the session a line.
+    fn hear(session: &mut Session, line: &str) -> Option<Event> {
+        let (_, frame) = LineBuffer::new().feed(format!("{line}\n").as_bytes());
+        session.frame(&frame.unwrap())
+    }
+
+    /// What the session has said since.
+    fn said(session: &mut Session) -> String {
+        let said = String::from_utf8(session.output().pending().to_vec()).unwrap();
+        session.output().consume(usize::MAX);
+        said
+    }
+
+    #[test]
+    fn nothing_is_heard_while_a_command_runs() {
+        let mut session = session();
+        assert!(session.awaits_frame());
+        assert!(matches!(hear(&mut session, "PKSIGN x"), Some(Event::Command { index: 0, .. })));
+        assert!(!session.awaits_frame());
+        assert!(hear(&mut session, "NOP").is_none());
+        assert!(session.end_of_stream().is_none());
+        assert_eq!(said(&mut session), "");
+        session.finish(Ok(After::Continue));
+        session.finish(Ok(After::Continue));
+        assert_eq!(said(&mut session), "OK\n");
+    }
+
+    #[test]
+    fn the_answer_to_an_abandoned_inquiry_is_not_taken_for_commands() {
+        let mut session = session();
+        for end in ["END", "CAN"] {
+            assert!(hear(&mut session, "PKSIGN").is_some());
+            session.inquire("NEEDPIN", b"||PIN", 100).unwrap();
+            session.finish(Err(Error::new(Source::Scd, Code::CARD_REMOVED)));
+            assert_eq!(said(&mut session), "INQUIRE NEEDPIN ||PIN\nERR 100663406 Card removed <SCD>\n");
+            for line in ["D 123456", "", end] {
+                assert!(hear(&mut session, line).is_none());
+            }
+            assert_eq!(said(&mut session), "");
+            assert!(hear(&mut session, "END").is_none());
+            assert_eq!(said(&mut session), "ERR 100663365 Not implemented <SCD>\n");
+        }
+    }
+
+    #[test]
+    fn a_command_after_an_abandoned_inquiry_is_carried_out() {
+        let mut session = session();
+        assert!(hear(&mut session, "PKSIGN").is_some());
+        session.inquire("NEEDPIN", b"", 100).unwrap();
+        session.finish(Err(Error::new(Source::Scd, Code::CARD_REMOVED)));
+        assert!(matches!(hear(&mut session, "PKSIGN"), Some(Event::Command { .. })));
+        session.finish(Ok(After::Continue));
+        assert!(hear(&mut session, "END").is_none());
+        assert!(said(&mut session).ends_with("OK\nERR 100663365 Not implemented <SCD>\n"));
+    }
+
+    #[test]
+    fn a_question_is_asked_by_a_command_and_one_at_a_time() {
+        let mut session = session();
+        assert_eq!(session.inquire("NEEDPIN", b"", 100), Err(InquiryError::Nested));
+        assert!(hear(&mut session, "PKSIGN").is_some());
+        assert_eq!(session.inquire("NEEDPIN", b"", 100), Ok(()));
+        assert_eq!(session.inquire("NEEDPIN", b"", 100), Err(InquiryError::Nested));
+        assert_eq!(said(&mut session), "INQUIRE NEEDPIN\n");
+        assert!(hear(&mut session, "D 12").is_none());
+        let Some(Event::Answered(Ok(pin))) = hear(&mut session, "END") else { panic!("no answer") };
+        assert_eq!(pin.as_bytes(), b"12");
+    }
+
+    #[test]
+    fn goodbye_is_said_whatever_the_application_thinks() {
+        let mut session = session();
+        assert!(matches!(hear(&mut session, "BYE"), Some(Event::Bye)));
+        session.finish(Err(Error::new(Source::Scd, Code::GENERAL)));
+        assert_eq!(said(&mut session), "OK closing connection\n");
+        assert_eq!(session.end(), Some(End::Bye));
+        assert!(hear(&mut session, "NOP").is_none());
+        assert_eq!(said(&mut session), "");
+    }
+
+    #[test]
+    fn the_application_hears_options_and_resets() {
+        let mut session = session();
+        let Some(Event::Option { name, value }) = hear(&mut session, "OPTION --event-signal= 12 ") else {
+            panic!("no option")
+        };
+        assert_eq!((&name[..], &value[..]), (&b"event-signal"[..], &b"12"[..]));
+        session.finish(Err(Error::new(Source::Scd, Code::ASS_PARAMETER)));
+        assert_eq!(said(&mut session), "ERR 100663576 IPC parameter error <SCD>\n");
+        let Some(Event::Reset { args }) = hear(&mut session, "RESET --keep-lock") else { panic!("no reset") };
+        assert_eq!(&args[..], b"--keep-lock");
+    }
+}
