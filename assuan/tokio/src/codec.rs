@@ -1,4 +1,4 @@
-//! Lines as tokio-util frames, and the reader that drives the codec.
+//! Lines as tokio-util frames.
 //!
 //! The codec takes all octets out of the driver's buffer at once and wipes them there, so that this buffer never moves
 //! octets that may be a PIN; the line in the making is held in the core's buffer of fixed size. There is no encoder: an
@@ -8,7 +8,6 @@ use std::io;
 
 use bytes::{Buf, BytesMut};
 use claviger_assuan::frame::{Frame, LineBuffer};
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::codec::Decoder;
 use zeroize::Zeroize;
 
@@ -43,32 +42,27 @@ impl Decoder for LineCodec {
     }
 }
 
-/// How much is read at once.
-const READ_AHEAD: usize = 4096;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The frames of a stream, one after the other.
-pub(crate) struct Frames<R> {
-    reader: R,
-    codec: LineCodec,
-    ahead: BytesMut,
-    ended: bool,
-}
-
-impl<R: AsyncRead + Unpin> Frames<R> {
-    pub(crate) fn new(reader: R) -> Self {
-        Self { reader, codec: LineCodec::new(), ahead: BytesMut::with_capacity(READ_AHEAD), ended: false }
+    #[test]
+    fn no_octet_stays_in_the_drivers_buffer() {
+        let mut codec = LineCodec::new();
+        let mut source = BytesMut::from(&b"D 123"[..]);
+        assert!(matches!(codec.decode(&mut source), Ok(None)));
+        assert!(source.is_empty());
+        source.extend_from_slice(b"456\r\nD 7");
+        let Ok(Some(Frame::Line(line))) = codec.decode(&mut source) else { panic!("no line") };
+        assert_eq!(line.as_bytes(), b"D 123456");
+        assert_eq!(&source[..], b"D 7");
     }
 
-    /// The next frame; nothing once the stream has ended. A call that is dropped loses no octets.
-    pub(crate) async fn next(&mut self) -> io::Result<Option<Frame>> {
-        loop {
-            if let Some(frame) = self.codec.decode(&mut self.ahead)? {
-                return Ok(Some(frame));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            self.ended = self.reader.read_buf(&mut self.ahead).await? == 0;
-        }
+    #[test]
+    fn a_line_too_long_is_a_frame_and_what_follows_is_cut_anew() {
+        let mut codec = LineCodec::new();
+        let mut source = BytesMut::from(&[&[b'x'; 1002][..], b"\nNOP\n"].concat()[..]);
+        let frames: Vec<_> = std::iter::from_fn(|| codec.decode(&mut source).unwrap()).collect();
+        assert!(matches!(&frames[..], [Frame::TooLong, Frame::Line(_), Frame::Line(_)]), "{frames:?}");
     }
 }

@@ -9,12 +9,11 @@ use std::io;
 use claviger_assuan::conversation::{BoxFuture, Closed, Conversation, InquiryError};
 use claviger_assuan::error::Error;
 use claviger_assuan::line::write;
-use claviger_assuan::output::Output;
 use claviger_assuan::server::{After, End, Event, Session};
 use claviger_secret::Secret;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::codec::Frames;
+use crate::wire::Wire;
 
 /// The application behind a session: one value for each client.
 pub trait Service: Send {
@@ -47,16 +46,27 @@ where
     W: AsyncWrite + Unpin + Send,
     S: Service + ?Sized,
 {
-    let mut wire = Wire { frames: Frames::new(reader), writer };
+    let mut wire = Wire::new(reader, writer);
     loop {
         wire.send(session.output()).await?;
         if let Some(end) = session.end() {
             return Ok(end);
         }
-        if let Some(event) = wire.next_event(&mut session).await? {
+        if let Some(event) = next_event(&mut wire, &mut session).await? {
             act(event, &mut session, &mut wire, service).await;
         }
     }
+}
+
+async fn next_event<R, W>(wire: &mut Wire<R, W>, session: &mut Session) -> io::Result<Option<Event>>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    Ok(match wire.frame().await? {
+        Some(frame) => session.frame(&frame),
+        None => session.end_of_stream(),
+    })
 }
 
 /// Has `service` do what the session asks for.
@@ -80,35 +90,6 @@ where
     session.finish(result);
 }
 
-/// Both directions of a client's connection.
-struct Wire<R, W> {
-    frames: Frames<R>,
-    writer: W,
-}
-
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
-    async fn next_event(&mut self, session: &mut Session) -> io::Result<Option<Event>> {
-        Ok(match self.frames.next().await? {
-            Some(frame) => session.frame(&frame),
-            None => session.end_of_stream(),
-        })
-    }
-
-    /// Sends all whole lines. What was taken by the writer is gone from the output even if this call is dropped.
-    async fn send(&mut self, output: &mut Output) -> io::Result<()> {
-        if output.pending().is_empty() {
-            return Ok(());
-        }
-        while !output.pending().is_empty() {
-            match self.writer.write(output.pending()).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                sent => output.consume(sent),
-            }
-        }
-        self.writer.flush().await
-    }
-}
-
 /// The conversation of the command that runs.
 struct Talk<'a, R, W> {
     session: &'a mut Session,
@@ -123,7 +104,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Talk<'_, R, W> {
     async fn answer(&mut self) -> Result<Secret, InquiryError> {
         self.send().await.map_err(|Closed| InquiryError::Closed)?;
         loop {
-            match self.wire.next_event(self.session).await {
+            match next_event(self.wire, self.session).await {
                 Ok(Some(Event::Answered(answer))) => return answer,
                 Ok(_) => {}
                 Err(_) => return Err(InquiryError::Closed),
