@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::options::{self, Group, OPTIONS, Opt, Takes};
-use super::settings::{self, OptionError, Settings, Typed};
+use super::settings::{self, OptionError, Settings};
+use super::typed::Typed;
 use crate::VERSION;
 
 /// The version of GnuPG whose scdaemon we answer as: no lower than any gpg we serve, since gpg warns about older ones.

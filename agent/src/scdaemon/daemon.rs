@@ -29,7 +29,8 @@ use super::detach::{self, INFO};
 use super::hub::{Client, Hub};
 use super::listener::{Listener, SOCKET_NAME};
 use super::session::Session;
-use super::settings::{Settings, Typed};
+use super::settings::Settings;
+use super::typed::Typed;
 use super::{TABLE, info};
 use crate::home;
 

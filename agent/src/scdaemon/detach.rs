@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use super::settings::Typed;
+use super::typed::Typed;
 use crate::USAGE;
 
 /// The variable that tells where a daemon listens, its process id and the protocol's version.

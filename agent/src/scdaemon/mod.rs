@@ -43,6 +43,7 @@ mod set;
 mod settings;
 mod sign;
 mod status;
+mod typed;
 mod write;
 
 use std::sync::LazyLock;

@@ -4,7 +4,7 @@
 //! Names and meanings are GnuPG's (scdaemon(1)); rows marked in their help text as claviger's own are ours. Options
 //! that only make sense for GnuPG's built-in USB driver are accepted, so that an existing `scdaemon.conf` keeps working.
 
-use super::settings::Typed;
+use super::typed::{BadValue, Typed};
 
 /// One option.
 pub(super) struct Opt {
@@ -65,11 +65,6 @@ impl Group {
         }
     }
 }
-
-/// A value that an option does not take; says what it takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it takes {0}")]
-pub(super) struct BadValue(pub(super) &'static str);
 
 /// The option of that name.
 pub(super) fn by_name(name: &str) -> Option<&'static Opt> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use super::command_line::{self, CommandLine};
-use super::settings::{self, Settings, Typed};
+use super::settings::{self, Settings};
+use super::typed::Typed;
 use super::{daemon, detach};
 use crate::USAGE;
 use crate::log::{self, Detail};
