@@ -19,8 +19,8 @@ pub trait Applet {
     /// The full application identifier.
     fn aid(&self) -> &[u8];
 
-    /// It was selected, perhaps not for the first time.
-    fn select(&mut self) -> Response;
+    /// It was selected by `command`, perhaps not for the first time.
+    fn select(&mut self, command: &Command<'_>) -> Response;
 
     /// One whole command other than a SELECT by name.
     fn command(&mut self, command: &Command<'_>) -> Response;
@@ -73,7 +73,7 @@ impl Applets<'_> {
     fn obey(&mut self, command: &Command<'_>) -> Response {
         if command.header.ins == instruction::SELECT && command.header.p1 == 0x04 {
             return match self.all.iter().position(|applet| answers_to(applet.aid(), command.data)) {
-                Some(index) => self.select(index),
+                Some(index) => self.select(index, command),
                 None => Status::NOT_FOUND.into(),
             };
         }
@@ -83,12 +83,12 @@ impl Applets<'_> {
         }
     }
 
-    fn select(&mut self, index: usize) -> Response {
+    fn select(&mut self, index: usize, command: &Command<'_>) -> Response {
         if self.selected != Some(index) {
             self.deselect();
         }
         self.selected = Some(index);
-        self.all.get_mut(index).map_or_else(|| Status::NOT_FOUND.into(), |applet| applet.select())
+        self.all.get_mut(index).map_or_else(|| Status::NOT_FOUND.into(), |applet| applet.select(command))
     }
 
     fn deselect(&mut self) {
@@ -123,7 +123,7 @@ mod tests {
             &[0xE0, 0, 0, 0, 1, 7]
         }
 
-        fn select(&mut self) -> Response {
+        fn select(&mut self, _command: &Command<'_>) -> Response {
             Status::OK.into()
         }
 

@@ -33,7 +33,7 @@ impl Applet for Neighbour {
         &AID
     }
 
-    fn select(&mut self) -> Response {
+    fn select(&mut self, _command: &Command<'_>) -> Response {
         Status::OK.into()
     }
 

@@ -67,6 +67,8 @@ pub struct CardOptions {
     pub state: Option<PathBuf>,
     /// What answers, if not opcard.
     pub script: Option<PathBuf>,
+    /// Where opcard's answers are recorded as a script.
+    pub record: Option<PathBuf>,
     /// What the finger does.
     pub touch: Touch,
     /// The pause before each answer.
@@ -122,6 +124,7 @@ struct Typed {
     manufacturer: Option<[u8; 2]>,
     state: Option<PathBuf>,
     script: Option<PathBuf>,
+    record: Option<PathBuf>,
     touch: Option<Touch>,
     latency: Option<Duration>,
     vanish_at: Option<u64>,
@@ -165,13 +168,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Option
 
 impl Typed {
     /// The keys that take a value.
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "vpcd",
         "socket",
         "serial",
         "manufacturer",
         "state",
         "script",
+        "record",
         "touch",
         "latency",
         "vanish-at",
@@ -205,6 +209,7 @@ impl Typed {
             }
             "state" => self.state = Some(value.into()),
             "script" => self.script = Some(value.into()),
+            "record" => self.record = Some(value.into()),
             "touch" => {
                 let touch = text.parse();
                 self.touch = Some(
@@ -248,13 +253,16 @@ fn settle(all: &Typed, lists: &[OsString]) -> Result<Vec<CardOptions>, OptionsEr
     let several = typed.len() > 1;
     let cards = (0..).zip(typed).map(|(index, own)| settle_one(all, own, index, several));
     let cards: Vec<CardOptions> = cards.collect::<Result<_, _>>()?;
-    let (mut serials, mut slots) = (HashSet::new(), HashSet::new());
+    let (mut serials, mut slots, mut records) = (HashSet::new(), HashSet::new(), HashSet::new());
     for card in &cards {
         if !serials.insert(card.identity.serial) {
             return Err(OptionsError::Shared(format!("serial={}", card.serial())));
         }
         if matches!(card.address, Address::Vpcd { .. }) && !slots.insert(&card.address) {
             return Err(OptionsError::Shared(format!("vpcd={}", card.address)));
+        }
+        if card.record.as_ref().is_some_and(|record| !records.insert(record)) {
+            return Err(OptionsError::Shared("a --record file".into()));
         }
     }
     Ok(cards)
@@ -279,6 +287,7 @@ fn settle_one(all: &Typed, own: Typed, index: u16, several: bool) -> Result<Card
         identity,
         state: None,
         script: own.script,
+        record: own.record,
         touch: own.touch.unwrap_or(Touch::Granted),
         latency: own.latency.unwrap_or_default(),
         mishap: own.vanish_at.map(|at| Mishap { at, kind: MishapKind::Vanish { return_after } }),

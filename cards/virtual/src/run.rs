@@ -15,13 +15,14 @@ use signal_hook::{
 };
 
 use crate::{
-    chip::Chip,
+    chip::{Applet, Chip},
     control,
     journal::Log,
     neighbour::Neighbour,
     openpgp::{self, Damaged, Flash, FlashError},
     options::{CardOptions, Options},
     reader::{self, NoReader},
+    record::Recorded,
     script::{self, ScriptError, ScriptedCard},
     seat::Seat,
 };
@@ -168,12 +169,15 @@ fn live(card: &CardOptions, patience: Option<Duration>, seat: &Seat, log: &Log) 
         None => Flash::ram().map_err(|_| Damaged)?,
     };
     openpgp::with_applet(flash, card.identity, Arc::clone(&seat.finger), |openpgp| {
+        let openpgp: Box<dyn Applet + '_> = match &card.record {
+            Some(path) => Box::new(Recorded::new(openpgp, path).map_err(at("record", path))?),
+            None => openpgp,
+        };
         let lengths = card.identity.lengths;
         let atr = openpgp::answer_to_reset(lengths);
         let mut chip = Chip::new(atr, lengths, vec![openpgp, Box::new(Neighbour)]);
-        reader::live(seat, &card.address, patience, log, &mut chip)
-    })??;
-    Ok(())
+        Ok(reader::live(seat, &card.address, patience, log, &mut chip)?)
+    })?
 }
 
 /// Waits for the end; a card that fails is one.

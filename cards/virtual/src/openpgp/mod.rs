@@ -130,7 +130,7 @@ impl<T: opcard::Client> Applet for OpenPgp<T> {
         &self.aid
     }
 
-    fn select(&mut self) -> Response {
+    fn select(&mut self, _command: &Command<'_>) -> Response {
         let select = [&[0x00, 0xA4, 0x04, 0x00, 16], &self.aid[..]].concat();
         self.ask(&select)
     }
