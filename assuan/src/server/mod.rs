@@ -117,6 +117,12 @@ impl Session {
         &mut self.output
     }
 
+    /// The name of the command in the row `index`, for a log.
+    #[must_use]
+    pub fn command_name(&self, index: usize) -> &'static str {
+        self.table.get(index).map_or("", |row| row.name)
+    }
+
     /// Whether the next thing to happen is a frame (or the end of the stream) from the client.
     #[must_use]
     pub fn awaits_frame(&self) -> bool {

@@ -3,6 +3,8 @@
 //! What the client sent before its stream ended is answered before the end is noticed, as libassuan does. A client that
 //! goes away while a command runs is noticed at the next line that is sent or awaited. Dropping the future that
 //! [`serve`] returns drops the command that runs; nothing is left half-moved but the client's stream itself.
+//!
+//! The log gets names, kinds and sizes, never what is in a line. The span of the connection is the caller's.
 
 use std::io;
 
@@ -12,6 +14,7 @@ use claviger_assuan::line::write;
 use claviger_assuan::server::{After, End, Event, Session};
 use claviger_secret::Secret;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::debug;
 
 use crate::wire::Wire;
 
@@ -78,15 +81,24 @@ where
 {
     let result = match event {
         Event::Command { index, args } => {
-            let mut talk = Talk { session, wire };
-            service.command(index, &args, &mut talk).await
+            debug!(command = session.command_name(index), octets = args.len());
+            service.command(index, &args, &mut Talk { session, wire }).await
         }
-        Event::Option { name, value } => service.option(&name, &value).map(|()| After::Continue),
-        Event::Reset { args } => service.reset(&args).await.map(|()| After::Continue),
+        Event::Option { name, value } => {
+            debug!(command = "OPTION", name = %name.escape_ascii(), octets = value.len());
+            service.option(&name, &value).map(|()| After::Continue)
+        }
+        Event::Reset { args } => {
+            debug!(command = "RESET", octets = args.len());
+            service.reset(&args).await.map(|()| After::Continue)
+        }
         Event::Bye => Ok(After::Close),
         // An answer comes while a command runs, which awaits it itself.
         Event::Answered(_) | Event::Closed(_) => return,
     };
+    if let Err(error) = &result {
+        debug!(%error, "refused");
+    }
     session.finish(result);
 }
 
@@ -134,7 +146,13 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Conversation for
     ) -> BoxFuture<'a, Result<Secret, InquiryError>> {
         Box::pin(async move {
             self.session.inquire(keyword, args, limit)?;
-            self.answer().await
+            let answer = self.answer().await;
+            match &answer {
+                // Not even its size: it may be a PIN.
+                Ok(_) => debug!(inquiry = keyword, "answered"),
+                Err(error) => debug!(inquiry = keyword, %error, "not answered"),
+            }
+            answer
         })
     }
 
