@@ -8,73 +8,96 @@
 mod world;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use world::bill::{Desk, JOBS};
 use world::jobs::sign;
-use world::{Home, Scdaemon};
+use world::{Home, Scdaemon, Wire};
 
-const STARTS: usize = 100;
-const ROUND_TRIPS: usize = 10_000;
+const BOTH: [Scdaemon; 2] = [Scdaemon::Ours, Scdaemon::Stock];
+/// How often the two take turns, so that a busy moment of the machine meets both.
+const TURNS: usize = 10;
+const STARTS_PER_TURN: usize = 10;
+const ROUND_TRIPS_PER_TURN: usize = 1_000;
 
 fn main() {
     let mut desk = Desk::new();
-    let both = [Scdaemon::Ours, Scdaemon::Stock];
-    let [ours, stock] = both.map(|scdaemon| desk.bill(scdaemon));
+    let bills: Vec<_> = (0..TURNS).map(|_| BOTH.map(|scdaemon| desk.bill(scdaemon))).collect();
     println!("\n{:38} {:>8} {:>8} {:>8} {:>10} {:>10}", "job", "APDUs", "stock", "budget", "ms", "stock ms");
-    for ((job, ours), stock) in JOBS.iter().zip(&ours.entries).zip(&stock.entries) {
-        let (sent, of_stock) = (ours.apdus.len(), stock.apdus.len());
-        let (time, time_of_stock) = (millis(ours.time), millis(stock.time));
-        println!(
-            "{:38} {sent:>8} {of_stock:>8} {:>8} {time:>10.1} {time_of_stock:>10.1}",
-            job.name, job.budget
-        );
+    for (number, job) in JOBS.iter().enumerate() {
+        let [ours, stock] = [0, 1].map(|who| bills[0][who].entries[number].apdus.len());
+        let [time, time_of_stock] =
+            [0, 1].map(|who| median(bills.iter().map(|bill| bill[who].entries[number].time).collect()));
+        let (name, budget) = (job.name, job.budget);
+        let (time, time_of_stock) = (time * 1e3, time_of_stock * 1e3);
+        println!("{name:38} {ours:>8} {stock:>8} {budget:>8} {time:>10.1} {time_of_stock:>10.1}");
     }
     println!("\n{:38} {:>8} {:>8}", "the daemon", "ours", "stock");
-    for (name, figure) in [
-        ("start to greeting, median, ms", start_to_greeting as fn(&Home) -> f64),
-        ("PSS after a signature, KiB", pss_after_a_signature),
-        ("NOP through the socket, median, µs", round_trip),
-    ] {
-        let [ours, stock] = both.map(|scdaemon| {
-            desk.home.switch_to(scdaemon);
-            figure(&desk.home)
-        });
-        println!("{name:38} {ours:>8.1} {stock:>8.1}");
-    }
+    let [ours, stock] = in_turns(&mut desk.home, starts_to_greetings).map(|seconds| seconds * 1e3);
+    println!("{:38} {ours:>8.2} {stock:>8.2}", "start to greeting, median, ms");
+    let [ours, stock] = in_turns(&mut desk.home, round_trips).map(|seconds| seconds * 1e6);
+    println!("{:38} {ours:>8.1} {stock:>8.1}", "NOP through the socket, median, µs");
+    let [ours, stock] = BOTH.map(|scdaemon| {
+        desk.home.switch_to(scdaemon);
+        pss_after_a_signature(&desk.home)
+    });
+    println!("{:38} {ours:>8} {stock:>8}", "PSS after a signature, KiB");
 }
 
-/// From the start of the process to its first line, in milliseconds.
-fn start_to_greeting(home: &Home) -> f64 {
-    let program = home.scdaemon_program();
-    median(STARTS, || {
+/// Measures one and the other by turns, and gives both medians in seconds.
+fn in_turns(home: &mut Home, measure: fn(&Home) -> Vec<Duration>) -> [f64; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..TURNS {
+        for (scdaemon, times) in BOTH.into_iter().zip(&mut times) {
+            home.switch_to(scdaemon);
+            times.extend(measure(home));
+        }
+    }
+    times.map(median)
+}
+
+/// From the start of the process to its first line.
+fn starts_to_greetings(home: &Home) -> Vec<Duration> {
+    (0..STARTS_PER_TURN).map(|_| start_to_greeting(home)).collect()
+}
+
+fn start_to_greeting(home: &Home) -> Duration {
+    let start = Instant::now();
+    let mut child = home
+        .command_without_deadline(&home.scdaemon_program())
+        .args(["--multi-server", "--homedir"])
+        .arg(home.path(""))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the scdaemon starts");
+    let mut greeting = String::new();
+    BufReader::new(child.stdout.take().expect("stdout is a pipe"))
+        .read_line(&mut greeting)
+        .expect("a greeting");
+    let time = start.elapsed();
+    assert!(greeting.starts_with("OK "), "{greeting}");
+    drop(child.stdin.take());
+    child.wait().expect("the child is ours");
+    time
+}
+
+/// From a NOP to its OK.
+fn round_trips(home: &Home) -> Vec<Duration> {
+    let mut wire = Wire::to_scdaemon(home);
+    let round_trip = |_| {
         let start = Instant::now();
-        let mut command = home.command_without_deadline(&program);
-        let mut child = command
-            .args(["--multi-server", "--homedir"])
-            .arg(home.path(""))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the scdaemon starts");
-        let mut greeting = String::new();
-        BufReader::new(child.stdout.take().expect("stdout is a pipe"))
-            .read_line(&mut greeting)
-            .expect("a greeting");
-        let time = start.elapsed();
-        assert!(greeting.starts_with("OK "), "{greeting}");
-        drop(child.stdin.take());
-        child.wait().expect("the child is ours");
-        time
-    }) * 1e3
+        assert_eq!(wire.ask("NOP"), "OK");
+        start.elapsed()
+    };
+    (0..ROUND_TRIPS_PER_TURN).map(round_trip).collect()
 }
 
 /// What the daemon takes of the machine's memory, its share of shared pages included, in KiB.
-fn pss_after_a_signature(home: &Home) -> f64 {
+fn pss_after_a_signature(home: &Home) -> u32 {
     sign(home).ok();
     let pid = home.agent(&["SCD GETINFO pid"]).ok().line("D ");
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is ours");
@@ -82,31 +105,8 @@ fn pss_after_a_signature(home: &Home) -> f64 {
     pss.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// From a NOP to its OK, in microseconds.
-fn round_trip(home: &Home) -> f64 {
-    let socket = home.agent(&["SCD GETINFO socket_name"]).ok().line("D ");
-    let mut stream = UnixStream::connect(socket).expect("the socket is there");
-    let mut replies = BufReader::new(stream.try_clone().expect("a descriptor"));
-    let mut line = String::new();
-    replies.read_line(&mut line).expect("a greeting");
-    median(ROUND_TRIPS, || {
-        line.clear();
-        let start = Instant::now();
-        stream.write_all(b"NOP\n").expect("the daemon listens");
-        replies.read_line(&mut line).expect("a reply");
-        let time = start.elapsed();
-        assert_eq!(line, "OK\n");
-        time
-    }) * 1e6
-}
-
-/// The median of `count` runs, in seconds.
-fn median(count: usize, run: impl FnMut() -> Duration) -> f64 {
-    let mut times: Vec<_> = std::iter::repeat_with(run).take(count).collect();
+/// In seconds.
+fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
-    times[count / 2].as_secs_f64()
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    times[times.len() / 2].as_secs_f64()
 }
