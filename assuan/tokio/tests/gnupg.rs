@@ -61,7 +61,7 @@ async fn gpg_connect_agent_talks_to_our_server() {
     let script =
         "/let pin 12%3456\n/definq WHAT pin\nASK 100\nDATA 3 %\nSTATUS 2\nNOSUCH\nHELP STATUS\nBYE\n";
     let said = gpg_connect_agent(&socket, script).await;
-    let expected = "D 12%253456\nOK\nD %25%25%25\nOK\nS X xx\nOK\nERR 100663571 Unknown IPC command <SCD>\n# STATUS <n>\nOK\n\
+    let expected = "INQUIRE WHAT now\nD 12%253456\nOK\nD %25%25%25\nOK\nS X xx\nOK\nERR 100663571 Unknown IPC command <SCD>\n# STATUS <n>\nOK\n\
                     OK closing connection\n";
     assert_eq!(said, expected);
     server.abort();
