@@ -12,30 +12,21 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::sync::Arc;
 
-use claviger_assuan::error::Source;
-use claviger_assuan::server::Session as WireSession;
-use claviger_assuan_tokio::server;
-use claviger_cards::deck::{Change, Deck, DeckConfig};
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing::Instrument as _;
 
+use super::core::{Asked, Scdaemon};
 use super::detach::{self, INFO};
-use super::hub::{Client, Hub};
+use super::hub::Client;
+use super::info;
 use super::listener::{Listener, SOCKET_NAME};
-use super::session::Session;
 use super::settings::Settings;
 use super::typed::Typed;
-use super::{TABLE, info};
 use crate::home;
-
-/// The first words to each client; GnuPG's, since people's scripts look for them.
-const GREETING: &str = "GNU Privacy Guard's Smartcard server ready";
 
 /// The variable in which libassuan's clients leave their process id when they start a pipe server.
 const CLIENT_PID: &str = "_assuan_pipe_connect_pid";
@@ -53,20 +44,17 @@ pub(super) async fn run(settings: Settings, typed: &Typed) -> io::Result<()> {
         true => Some(listen(&path, &settings)?),
         false => None,
     };
-    let deck = Deck::new(DeckConfig {
-        pcsc: settings.reader_socket.is_none(),
-        reader_socket: settings.reader_socket.clone(),
-        reader_port: settings.reader_port.clone(),
-        ..DeckConfig::default()
-    });
-    let hub = Arc::new(Hub::new(settings, deck, listener.is_some().then(|| path.clone())));
-    let mut daemon = Daemon { hub, sessions: JoinSet::new(), terms: 0, ending: false };
+    let core = Scdaemon::new(settings, listener.is_some().then(|| path.clone()));
+    let mut daemon = Daemon { core, sessions: JoinSet::new(), terms: 0, ending: false };
     if typed.daemon {
         announce(&path)?;
     } else {
         daemon.serve_pipe();
     }
-    daemon.start_chores();
+    daemon.core.start_chores();
+    if detach::is_tied() {
+        tokio::spawn(end_with_standard_input());
+    }
     daemon.run(listener).await
 }
 
@@ -95,7 +83,7 @@ fn announce(path: &Path) -> io::Result<()> {
 }
 
 struct Daemon {
-    hub: Arc<Hub>,
+    core: Scdaemon,
     sessions: JoinSet<Ended>,
     /// How often SIGTERM has come.
     terms: u32,
@@ -160,9 +148,9 @@ impl Daemon {
                 _ = signals.interrupt.recv() => break,
                 _ = signals.hang_up.recv() => {
                     tracing::info!("SIGHUP received; PINs are forgotten");
-                    self.hub.pins.clear();
+                    self.core.hub.pins.clear();
                 }
-                _ = signals.user1.recv() => info::dump(&self.hub),
+                _ = signals.user1.recv() => info::dump(&self.core.hub),
                 _ = signals.user2.recv() => {}
             }
             if self.ending {
@@ -173,65 +161,45 @@ impl Daemon {
             }
         }
         self.sessions.shutdown().await;
-        self.hub.deck.shutdown();
+        self.core.hub.deck.shutdown();
         Ok(())
     }
 
     /// Serves the client that started us, on standard input and output.
     fn serve_pipe(&mut self) {
         let pid = std::env::var(CLIENT_PID).ok().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
-        let session = Session::new(self.hub.clone(), Client::new(pid));
+        let client = Client::new(pid);
         let input = io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
         let output = io::stdout().as_fd().try_clone_to_owned().and_then(pipe::Sender::from_owned_fd);
         match (input, output) {
-            (Ok(input), Ok(output)) => self.serve(input, output, session, Ended::Pipe),
+            (Ok(input), Ok(output)) => self.serve(input, output, client, Ended::Pipe),
             // A terminal or a file, as when somebody tries us by hand.
-            _ => self.serve(tokio::io::stdin(), tokio::io::stdout(), session, Ended::Pipe),
+            _ => self.serve(tokio::io::stdin(), tokio::io::stdout(), client, Ended::Pipe),
         }
     }
 
     fn serve_socket(&mut self, client: io::Result<(tokio::net::UnixStream, Option<Pid>)>) {
         match client {
             Ok((stream, pid)) => {
-                let session = Session::new(self.hub.clone(), Client::new(pid));
                 let (input, output) = stream.into_split();
-                self.serve(input, output, session, Ended::Socket);
+                self.serve(input, output, Client::new(pid), Ended::Socket);
             }
             Err(error) => tracing::warn!(%error, "a client could not be accepted"),
         }
     }
 
-    fn serve<R, W>(&mut self, input: R, output: W, mut session: Session, how: Ended)
+    fn serve<R, W>(&mut self, input: R, output: W, client: Client, how: Ended)
     where
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let span = tracing::info_span!("session", id = session.id.number());
-        let task = async move {
-            let wire = WireSession::new(Source::Scd, &TABLE, GREETING);
-            match server::serve(input, output, wire, &mut session).await {
-                Ok(end) => tracing::debug!(?end, "session ended"),
-                Err(error) => tracing::info!(%error, "session broken off"),
+        let session = self.core.serve_client(input, output, client);
+        self.sessions.spawn(async move {
+            match session.await {
+                Asked::ToEnd => Ended::Killed,
+                Asked::Nothing => how,
             }
-            if session.kill { Ended::Killed } else { how }
-        };
-        self.sessions.spawn(task.instrument(span));
-    }
-
-    /// What goes on beside the sessions: reader socket, card events, the end of remembered PINs.
-    fn start_chores(&self) {
-        let hub = self.hub.clone();
-        tokio::spawn(async move {
-            if let Err(error) = hub.deck.listen() {
-                tracing::error!("{error}");
-            }
-            watch_cards(&hub).await;
         });
-        let hub = self.hub.clone();
-        tokio::spawn(async move { hub.pins.wipe_in_time().await });
-        if detach::is_tied() {
-            tokio::spawn(end_with_standard_input());
-        }
     }
 }
 
@@ -239,21 +207,6 @@ async fn accept(listener: Option<&Listener>) -> io::Result<(tokio::net::UnixStre
     match listener {
         Some(listener) => listener.accept().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Tells sessions and PIN cache what happens to cards.
-async fn watch_cards(hub: &Hub) {
-    use tokio::sync::broadcast::error::RecvError;
-    let mut events = hub.deck.subscribe();
-    loop {
-        match events.recv().await {
-            Ok(event) if event.change == Change::Removed => hub.note_removal(event.insertion),
-            Ok(event) => hub.signal_clients_of(event.insertion),
-            // Sessions look for themselves whether their card is there; only signals were lost.
-            Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "card events came too fast"),
-            Err(RecvError::Closed) => return,
-        }
     }
 }
 

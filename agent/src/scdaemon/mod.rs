@@ -15,6 +15,7 @@ mod attributes;
 mod card_list;
 mod command_line;
 mod control;
+mod core;
 mod daemon;
 mod data;
 mod decrypt;
@@ -53,8 +54,10 @@ use claviger_assuan::conversation::{BoxFuture, Conversation};
 use claviger_assuan::error::Error;
 use claviger_assuan::table::CommandInfo;
 
+pub use self::core::{Asked, Scdaemon};
 pub use self::program::run;
 use self::session::{Allowed, Session};
+pub use self::settings::OptionError;
 
 /// One command.
 pub(crate) struct Command {

@@ -38,7 +38,7 @@ pub(super) struct Settings {
 
 /// Why options cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OptionError {
+pub enum OptionError {
     /// There is no option of that name.
     #[error("{place}invalid option{} — run with --help for the list", named(.name))]
     Unknown {
