@@ -38,15 +38,24 @@ pub(crate) enum Phase {
     Working,
 }
 
-/// Carries out orders until it is told to stop, the token is gone or nobody is left to give any. Returns whether the
-/// token is gone.
+/// What a worker has to tell beside the outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// The token lost its state.
+    Reset,
+    /// The token is gone.
+    Gone,
+}
+
+/// Carries out orders until it is told to stop, the token is gone or nobody is left to give any. News are told, and
+/// facts published, before the outcome.
 pub(crate) fn run(
     token: &mut dyn Token,
     gate: &Gate,
     orders: &mut mpsc::Receiver<Order>,
     facts: &watch::Sender<Arc<Facts>>,
-    reset: &dyn Fn(),
-) -> bool {
+    tell: impl Fn(News),
+) {
     while let Some(Order::Job { job, reply, abandoned }) = orders.blocking_recv() {
         if abandoned.load(Ordering::Acquire) {
             continue;
@@ -57,19 +66,21 @@ pub(crate) fn run(
         gate.leave();
         facts.send_replace(token.facts());
         if token.facts().resets != resets {
-            reset();
+            tell(News::Reset);
         }
         let gone = matches!(outcome, Err(TokenError::Gone));
+        if gone {
+            tell(News::Gone);
+        }
         if let Err(error) = &outcome {
             debug!(%error, "job failed");
         }
         // Whoever asked may have left; the outcome is then nobody's.
         let _ = reply.send(outcome);
         if gone {
-            return true;
+            break;
         }
     }
-    false
 }
 
 /// Announces the worker's phases, and knows whether the present job is still wanted.

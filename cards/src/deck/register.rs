@@ -13,7 +13,7 @@ use crate::facts::Facts;
 use crate::openpgp::{Lengths, OpenPgp};
 use crate::reader::Reader;
 use crate::token::{Insertion, Token, TokenError};
-use crate::worker::{self, Gate, Order, QUEUE};
+use crate::worker::{self, Gate, News, Order, QUEUE};
 
 /// Events that a slow listener may lag behind before it misses some.
 const EVENTS: usize = 64;
@@ -115,12 +115,9 @@ impl Register {
 
     /// A card is gone. Asking twice does no harm.
     pub(crate) fn depart(&self, insertion: Insertion) {
-        let card = {
-            let mut state = self.state();
-            let at = state.cards.iter().position(|card| card.insertion == insertion);
-            at.map(|at| state.cards.remove(at))
-        };
-        let Some(card) = card else { return };
+        let mut state = self.state();
+        let Some(at) = state.cards.iter().position(|card| card.insertion == insertion) else { return };
+        let card = state.cards.remove(at);
         info!(reader = card.arrival.reader, insertion = insertion.0, "card departed");
         card.removed.send_replace(true);
         if let Stage::Token(token) = &card.stage {
@@ -128,6 +125,7 @@ impl Register {
             let _ = token.orders.try_send(Order::Stop);
             self.tell(Change::Removed, insertion, token.serial());
         }
+        drop(state);
         self.changed();
     }
 
@@ -269,11 +267,10 @@ impl Register {
             deadline: self.deadline,
         };
         self.set_stage(insertion, Stage::Token(handle));
-        self.tell(Change::Inserted, insertion, token.facts().serial());
-        let reset = || self.tell(Change::Reset, insertion, facts.borrow().serial());
-        if worker::run(&mut token, gate, &mut queue, &facts, &reset) {
-            self.depart(insertion);
-        }
+        worker::run(&mut token, gate, &mut queue, &facts, |news| match news {
+            News::Reset => self.tell(Change::Reset, insertion, facts.borrow().serial()),
+            News::Gone => self.depart(insertion),
+        });
     }
 
     fn removed(&self, insertion: Insertion) -> Option<watch::Receiver<bool>> {
@@ -281,10 +278,16 @@ impl Register {
         state.cards.iter().find(|card| card.insertion == insertion).map(|card| card.removed.subscribe())
     }
 
+    /// Nothing comes of it when the card has departed meanwhile. Who hears of a token also finds it.
     fn set_stage(&self, insertion: Insertion, stage: Stage) {
-        if let Some(card) = self.state().cards.iter_mut().find(|card| card.insertion == insertion) {
+        let mut state = self.state();
+        if let Some(card) = state.cards.iter_mut().find(|card| card.insertion == insertion) {
+            if let Stage::Token(token) = &stage {
+                self.tell(Change::Inserted, insertion, token.serial());
+            }
             card.stage = stage;
         }
+        drop(state);
         self.changed();
     }
 

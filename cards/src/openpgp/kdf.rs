@@ -10,10 +10,14 @@ use zeroize::Zeroize;
 
 use claviger_secret::Secret;
 
+use crate::openpgp::tlv::{self, Object};
 use crate::token::{PinRef, TokenError};
 
 /// The longest F9 that is read: its longest form has 110 octets.
 const MAX_OBJECT: usize = 256;
+
+/// Its tag.
+const TAG: u32 = 0xf9;
 
 /// The most octets that are hashed for one PIN: four times what OpenPGP's one-octet count can say.
 const MAX_COUNT: u32 = 4 * 65_011_712;
@@ -50,6 +54,7 @@ impl Kdf {
         if octets.len() > MAX_OBJECT {
             return Err(malformed("DO F9 is too long"));
         }
+        let octets = unwrapped(octets)?;
         let object = KdfDo::try_from(octets).map_err(|error| malformed(&error.to_string()))?;
         match object.kdf_algo() {
             0 => Ok(Self::Plain),
@@ -122,6 +127,14 @@ fn iterate<D: Digest>(count: u32, salt: &[u8], pin: &Secret) -> Secret {
     derived
 }
 
+/// Some cards (opcard) give the content with its own tag and length in front.
+fn unwrapped(octets: &[u8]) -> Result<&[u8], TokenError> {
+    match tlv::objects(octets).map_err(|cut| malformed(&cut.to_string()))?.as_slice() {
+        [Object { tag: TAG, value }] => Ok(value),
+        _ => Ok(octets),
+    }
+}
+
 fn malformed(message: &str) -> TokenError {
     TokenError::Malformed { operation: OPERATION, message: message.to_owned() }
 }
@@ -158,6 +171,17 @@ mod tests {
     fn the_hash_is_the_one_that_the_card_names() {
         assert_eq!(derive(&object(8), PinRef::User, b"123456").len(), 64);
         assert_eq!(derive(&object(10), PinRef::User, b"123456").len(), 128);
+    }
+
+    #[test]
+    fn a_tag_in_front_changes_nothing() {
+        let wrapped = tlv::write(&[0xf9], &object(8));
+        assert_eq!(derive(&wrapped, PinRef::User, b"123456"), derive(&object(8), PinRef::User, b"123456"));
+        for cut in 1..24 {
+            let derived = Kdf::parse(Some(&wrapped[..cut]));
+            assert!(derived.is_err(), "{cut}");
+        }
+        assert!(matches!(Kdf::parse(Some(b"\xf9\x03\x81\x01\x00")), Ok(Kdf::Plain)));
     }
 
     #[test]
