@@ -82,7 +82,7 @@ impl LineBuffer {
     }
 
     fn clear(&mut self) {
-        self.octets.zeroize();
+        self.octets.iter_mut().take(self.len).for_each(Zeroize::zeroize);
         self.len = 0;
     }
 }

@@ -7,9 +7,9 @@
 //!   octets ◀── output ◀─────────────────────┘
 //! ```
 //!
-//! What lives here: the framing and its limits ([`frame`]), the grammar of every line in both directions ([`line`]), the
-//! escapes ([`escape`]), the command table ([`table`]), the arguments of commands ([`args`]), a server's session
-//! ([`server`]), the port that handlers speak through ([`conversation`]), a small blocking client
+//! What lives here: the framing and its limits ([`frame`]), the grammar of every line in both directions
+//! ([`mod@line`]), the escapes ([`escape`]), the command table ([`table`]), the arguments of commands ([`args`]), a
+//! server's session ([`server`]), the port that handlers speak through ([`conversation`]), a small blocking client
 //! ([`client`]), GnuPG's error numbers ([`error`]). What does not: any runtime, key, card or command of a particular
 //! server. The async shell is `claviger-assuan-tokio`.
 //!
@@ -17,8 +17,13 @@
 //! a question back to the client within a command, its *answer* is data or `CAN`; *final line* is the one `OK` or `ERR`
 //! that ends each command.
 //!
-//! On the wire everything is as libassuan 2.5.5 does it, which GnuPG 2.2 and 2.4 are linked with, except where that
-//! hangs: a `%` without its digits at the end of an inquiry's data is an error here.
+//! On the wire everything is as libassuan 2.5.5 does it, which GnuPG 2.2 and 2.4 are linked with; the dialogues in
+//! `tests/dialogues/` were recorded from it. Wanted differences:
+//!
+//! - a `%` without its digits at the end of an inquiry's data is an error, where libassuan loops for ever;
+//! - data leaves before a status line that was written after it, where libassuan holds back what fills no line;
+//! - descriptors that `INPUT` and `OUTPUT` name are never closed;
+//! - the late answer to an inquiry whose command already ended is skipped (libassuan never ends one there).
 
 #![forbid(unsafe_code)]
 

@@ -2,7 +2,7 @@
 //!
 //! A number on the wire is `source << 24 | code`. Codes 32768 and above stand for system errors in GnuPG's own
 //! numbering (not errno). Sections 2.3 and 9 of the scdaemon reference; the tables are libgpg-error 1.46's, as in
-//! Debian 12. The rows are in [`general`], [`library`] and [`system`]; what a number means to a command is not here.
+//! Debian 12. The rows stand in `general`, `library` and `system`; what a number means to a command is not here.
 
 mod general;
 mod library;
