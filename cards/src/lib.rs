@@ -16,6 +16,6 @@
 pub mod deck;
 pub mod facts;
 pub mod openpgp;
-pub(crate) mod reader;
+pub mod reader;
 pub mod token;
 mod worker;

@@ -3,11 +3,16 @@
 #![forbid(unsafe_code)]
 
 pub mod assuan;
+pub mod cards;
 pub mod keys;
 
 /// A target: a function that takes any octets, and panics where a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target, under the name of its program in `fuzz_targets/` and its directory in `corpus/`.
-pub const TARGETS: &[(&str, Target)] =
-    &[("assuan_line", assuan::line), ("assuan_session", assuan::session), ("sexp", keys::sexp)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("assuan_line", assuan::line),
+    ("assuan_session", assuan::session),
+    ("card_tlv", cards::card_tlv),
+    ("sexp", keys::sexp),
+];

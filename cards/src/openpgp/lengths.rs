@@ -13,7 +13,7 @@ const OVERHEAD: usize = 9;
 /// Remembered per card and reader: a virtual reader's ATR may deny what its card can do, and a reader may fail where its
 /// card would not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Lengths {
+pub struct Lengths {
     extended: Extended,
     /// The longest command that the card takes, if it says so.
     max_command: Option<usize>,

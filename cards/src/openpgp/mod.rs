@@ -48,7 +48,7 @@ use crate::openpgp::session::Session;
 use crate::reader::Reader;
 use crate::token::{DataObject, Job, NeedsPin, Outcome, PinRef, Progress, Reply, Request, Token, TokenError};
 
-pub(crate) use lengths::Lengths;
+pub use lengths::Lengths;
 
 /// An OpenPGP card in a reader.
 pub struct OpenPgp {
@@ -61,7 +61,7 @@ impl OpenPgp {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub(crate) fn open(
+    pub fn open(
         reader: Box<dyn Reader>,
         name: String,
         atr: Vec<u8>,

@@ -14,7 +14,7 @@ use card_backend::{CardBackend, SmartcardError};
 use crate::token::TokenError;
 
 /// One card in one reader, as long as it stays there.
-pub(crate) trait Reader: CardBackend + Send + Sync {
+pub trait Reader: CardBackend + Send + Sync {
     /// Resets the card (warm).
     ///
     /// # Errors
