@@ -290,7 +290,8 @@ impl NeedsPin {
     #[must_use]
     pub fn with_pin(mut self, pin: Secret) -> Job {
         self.job.progress.pins.push((self.purpose, pin));
-        self.job.progress.tries_shown = self.tries_left;
+        // The question for a new PIN shows none, and must not hide what the one for the old PIN showed.
+        self.job.progress.tries_shown = self.tries_left.or(self.job.progress.tries_shown);
         self.job
     }
 

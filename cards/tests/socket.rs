@@ -239,16 +239,13 @@ async fn a_kdf_card_loses_no_try() {
         object.extend([tag, 8]);
         object.extend(salt);
     }
-    submit(&token, Request::Put(DataObject::Kdf, object.clone())).await.unwrap();
-    // A card that follows the specification sets its PINs to the hashes that come with F9; opcard leaves that to us.
-    for (reference, which, pin) in [(0x81, PinRef::User, "123456"), (0x83, PinRef::Admin, "12345678")] {
+    for (tag, which, pin) in [(0x87, PinRef::User, "123456"), (0x88, PinRef::Admin, "12345678")] {
         let kdf = Kdf::parse(Some(&object)).unwrap();
         let hash = kdf.derive(which, &Secret::copy_of(pin.as_bytes())).unwrap();
-        let both = [pin.as_bytes(), hash.as_bytes()].concat();
-        let command = [&[0, 0x24, 0, reference, both.len() as u8], both.as_slice()].concat();
-        let changed = submit(&token, Request::Apdu { command, more: false }).await.unwrap();
-        assert!(matches!(changed, Reply::Apdu(octets) if octets == [0x90, 0]));
+        object.extend([tag, 0x20]);
+        object.extend(hash.as_bytes());
     }
+    submit(&token, Request::Put(DataObject::Kdf, object)).await.unwrap();
     submit(&token, Request::Verify(PinRef::User)).await.unwrap();
     submit(&token, Request::Verify(PinRef::Admin)).await.unwrap();
     submit(&token, Request::Refresh).await.unwrap();
@@ -256,6 +253,9 @@ async fn a_kdf_card_loses_no_try() {
     assert_eq!((status.tries(PinRef::User), status.tries(PinRef::Admin)), (3, 3));
     submit(&token, Request::ChangePin(PinRef::User)).await.unwrap();
     submit(&token, Request::Verify(PinRef::User)).await.unwrap();
+    submit(&token, Request::Put(DataObject::Kdf, vec![0x81, 1, 0])).await.unwrap();
+    submit(&token, Request::Verify(PinRef::User)).await.unwrap();
+    submit(&token, Request::Verify(PinRef::Admin)).await.unwrap();
 }
 
 #[tokio::test]

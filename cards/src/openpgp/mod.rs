@@ -20,6 +20,7 @@ mod commands;
 mod generation;
 mod import;
 pub mod kdf;
+mod kdf_setup;
 mod lengths;
 mod objects;
 pub mod operations;

@@ -110,6 +110,11 @@ impl Session<'_> {
         object: DataObject,
         value: &mut Vec<u8>,
     ) -> Result<Step, TokenError> {
+        if object == DataObject::Kdf
+            && let Some(pins) = self.pins_for_kdf(value)
+        {
+            return self.set_up_kdf(progress, value, &pins);
+        }
         let row = row_of(object)?;
         let pin = row.write.ok_or(TokenError::NotSupported("this object is never written"))?;
         let response = if row.secret {

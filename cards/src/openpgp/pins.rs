@@ -12,6 +12,9 @@ const MIN_USER: usize = 6;
 /// The shortest admin PIN and resetting code.
 const MIN_ADMIN: usize = 8;
 
+/// The finger did not come in time.
+const TOUCH_TIMEOUT: u16 = 0x6600;
+
 /// How far a request came.
 pub(crate) enum Step {
     /// To its end.
@@ -93,9 +96,9 @@ impl Session<'_> {
     ) -> Result<Attempt, TokenError> {
         match self.unlock(progress, pin, false)? {
             Unlocked::Not(question) => Ok(Attempt::Not(question)),
-            Unlocked::Now => self.send(command).map(Attempt::Answered),
+            Unlocked::Now => self.send_noting_timeout(pin, command).map(Attempt::Answered),
             Unlocked::Before => {
-                let response = self.send(command)?;
+                let response = self.send_noting_timeout(pin, command)?;
                 if response.looks_lost() && (self.reselected()? || response.sw == 0x6982) {
                     self.card.set_verified(pin, false);
                     return self.question(pin, false).map(Attempt::Not);
@@ -103,6 +106,15 @@ impl Session<'_> {
                 Ok(Attempt::Answered(response))
             }
         }
+    }
+
+    /// A touch that did not come in time costs the verification.
+    fn send_noting_timeout(&mut self, pin: PinRef, command: &Command) -> Result<Response, TokenError> {
+        let response = self.send(command)?;
+        if response.sw == TOUCH_TIMEOUT {
+            self.card.set_verified(pin, false);
+        }
+        Ok(response)
     }
 
     /// The question for a PIN that unlocks. A blocked admin PIN is not asked for.

@@ -221,7 +221,13 @@ impl Probed<'_, '_> {
 
     /// CHANGE REFERENCE DATA.
     pub(crate) fn change(&mut self, which: PinRef, old: &Secret, new: &Secret) -> Result<(), TokenError> {
-        let both = joined(&self.derive(which, old)?, &self.derive(which, new)?);
+        let new = self.derive(which, new)?;
+        self.change_to(which, old, &new)
+    }
+
+    /// CHANGE REFERENCE DATA to what the card is to compare from now on.
+    pub(crate) fn change_to(&mut self, which: PinRef, old: &Secret, new: &Secret) -> Result<(), TokenError> {
+        let both = joined(&self.derive(which, old)?, new);
         let response = self.send(&commands::change_reference_data(which, both))?;
         self.judge(which, &response)
     }

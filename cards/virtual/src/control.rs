@@ -122,8 +122,12 @@ fn converse(mut stream: &UnixStream, seats: &[Arc<Seat>], tell: &mpsc::Sender<Ev
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
-        if reader.by_ref().take(MAX_LINE).read_line(&mut line)? == 0 {
+        let read = reader.by_ref().take(MAX_LINE).read_line(&mut line)?;
+        if read == 0 {
             return Ok(());
+        }
+        if !line.ends_with('\n') && u64::try_from(read) == Ok(MAX_LINE) {
+            return stream.write_all(b"ERR the line is too long\n");
         }
         let reply = match line.trim() {
             "help" => Ok(VERBS.iter().map(|verb| verb.usage).collect::<Vec<_>>().join("; ")),

@@ -216,7 +216,10 @@ impl Typed {
                     touch.map_err(|_| wrong(key, &text, "is none of granted, withheld, delayed=SECONDS"))?,
                 );
             }
-            "latency" => self.latency = Some(milliseconds()?.min(MAX_LATENCY)),
+            "latency" => {
+                let latency = Some(milliseconds()?).filter(|latency| *latency <= MAX_LATENCY);
+                self.latency = Some(latency.ok_or_else(|| wrong(key, &text, "is more than a minute"))?);
+            }
             "vanish-at" => {
                 let at = text.parse().ok().filter(|at| *at > 0);
                 self.vanish_at = Some(at.ok_or_else(|| wrong(key, &text, "is no number from 1 on"))?);
@@ -380,6 +383,7 @@ mod tests {
             (&["--socket", "x", "--card", "serial=00000001", "--card", "serial=00000001"], "two cards share"),
             (&["--card", "fame=1"], "--fame: `1` is for no card"),
             (&["--vanish-at", "0"], "--vanish-at: `0` is no number from 1 on"),
+            (&["--latency", "60001"], "--latency: `60001` is more than a minute"),
             (&["--nonsense"], "invalid option '--nonsense'; see --help"),
         ] {
             let error = run(args).unwrap_err().to_string();

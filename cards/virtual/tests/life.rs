@@ -8,6 +8,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -373,6 +374,56 @@ fn sigterm_ends_the_program_cleanly() {
     assert_eq!(card.receive(), None);
     assert!(!world.path("control").exists());
     assert_eq!(world.text("count"), "11223344 total=1 leaks=0 select=1\n");
+}
+
+#[test]
+fn counts_are_written_on_sigusr1() {
+    let mut world = World::new();
+    world.start(&[]);
+    let mut card = world.card();
+    card.expect(SELECT, "9000");
+    let program = world.program.as_ref().unwrap().id().to_string();
+    assert!(Command::new("kill").args(["-USR1", &program]).status().unwrap().success());
+    let counts =
+        patiently(|| fs::read_to_string(world.path("count")).ok().filter(|text| text.ends_with('\n')));
+    assert_eq!(counts, "11223344 total=1 leaks=0 select=1\n");
+    card.expect(SELECT, "9000");
+}
+
+#[test]
+fn a_reader_that_goes_away_finds_the_card_again() {
+    let mut world = World::new();
+    world.start(&["--wait", "1"]);
+    for _ in 0..3 {
+        let mut card = world.card();
+        card.expect("00CA004F00", "6D00");
+        card.expect(SELECT, "9000");
+    }
+}
+
+#[test]
+fn a_slot_of_vpcd_is_plugged_into_over_tcp() {
+    let slot = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut program =
+        Command::new(PROGRAM).args(["--vpcd", &slot.local_addr().unwrap().to_string()]).spawn().unwrap();
+    let (mut stream, _) = slot.accept().unwrap();
+    // vpcd sends a length and its message apart.
+    for part in [&[0, 1][..], &[4]] {
+        stream.write_all(part).unwrap();
+    }
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, [0, 21, 0x3B, 0xDA]);
+    program.kill().unwrap();
+    program.wait().unwrap();
+}
+
+#[test]
+fn a_line_that_is_too_long_ends_the_directors_connection() {
+    let mut world = World::new();
+    world.start(&[]);
+    assert_eq!(world.tell(&"x".repeat(2000)), "ERR the line is too long");
+    assert_eq!(world.tell("latency 0"), "OK");
 }
 
 #[test]

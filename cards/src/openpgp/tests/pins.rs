@@ -150,10 +150,16 @@ fn a_derivation_that_is_not_understood_costs_no_try() {
     }
 }
 
+/// A card with a key derivation.
+fn kdf_card(manufacturer: u16) -> Bench {
+    let mut model = Model { capabilities: [0x7d, 0, 8, 0, 8, 0, 1, 0, 0, 0], ..Model::default() };
+    model.aid[8..10].copy_from_slice(&manufacturer.to_be_bytes());
+    Bench::with(model)
+}
+
 #[test]
 fn writing_a_derivation_forgets_what_was_verified_and_read() {
-    let mut bench =
-        Bench::with(Model { capabilities: [0x7d, 0, 8, 0, 8, 0, 1, 0, 0, 0], ..Model::default() });
+    let mut bench = kdf_card(6);
     bench.expect("00CA00F9 00", "810100 9000");
     reply(bench.perform(Request::Object(DataObject::Kdf)));
     unlock_admin(&mut bench);
@@ -162,6 +168,59 @@ fn writing_a_derivation_forgets_what_was_verified_and_read() {
     assert_eq!(bench.facts().verified, [false; 3]);
     bench.expect("00CA00F9 00", "810100 9000");
     reply(bench.perform(Request::Object(DataObject::Kdf)));
+}
+
+#[test]
+fn a_card_that_does_not_set_its_pins_gets_them_set_before_its_derivation() {
+    let mut bench = kdf_card(0xfffe);
+    bench.expect("00CA00F9 00", &format!("{KDF} 9000"));
+    reply(bench.perform(Request::Object(DataObject::Kdf)));
+    let asked = question(bench.perform(Request::Put(DataObject::Kdf, vec![0x81, 1, 0])));
+    assert_eq!(asked.purpose, PinPurpose::Unlock(PinRef::Admin));
+    bench.probe_is_answered();
+    let derived = "ABD2EF12C0E7EA21C69AE12349662F65697506E605ADE50C7DAD76C86B5FF437";
+    bench.expect(&format!("00240083 28 {derived} 3132333435363738"), "9000");
+    bench.expect("00200083 08 3132333435363738", "9000");
+    bench.expect("002C0281 06 313233343536", "9000");
+    bench.expect("00DA00D3", "9000");
+    bench.expect("00DA00F9 03 810100", "9000");
+    reply(bench.resume(asked.with_pin(pin("12345678"))));
+    assert_eq!(bench.facts().verified, [false; 3]);
+}
+
+#[test]
+fn a_wrong_admin_pin_leaves_the_derivation_as_it_was() {
+    let mut bench = kdf_card(0xfffe);
+    let asked = question(bench.perform(Request::Put(DataObject::Kdf, vec![0x81, 1, 0])));
+    bench.probe_is_answered();
+    bench.expect("00CA00F9 00", "9000");
+    bench.expect("00240083 10 3837363534333231 3132333435363738", "63C2");
+    let wrong = bench.resume(asked.with_pin(pin("87654321")));
+    assert!(matches!(wrong, Err(TokenError::WrongPin { tries_left: Some(2), .. })));
+}
+
+#[test]
+fn with_fewer_tries_than_the_prompt_said_no_pin_is_changed() {
+    let mut bench = Bench::new();
+    let old = question(bench.perform(Request::ChangePin(PinRef::User)));
+    let new = question(bench.resume(old.with_pin(pin("123456"))));
+    bench.model.pin_status[4] = 2;
+    bench.probe_is_answered();
+    let again = question(bench.resume(new.with_pin(pin("654321"))));
+    assert_eq!((again.purpose, again.tries_left), (PinPurpose::Old(PinRef::User), Some(2)));
+    bench.probe_is_answered();
+    bench.expect("00240081 0C 313233343536 363534333231", "9000");
+    reply(bench.resume(again.with_pin(pin("123456"))));
+}
+
+#[test]
+fn a_touch_that_did_not_come_costs_the_verification() {
+    let mut bench = Bench::new();
+    unlock_user(&mut bench);
+    bench.expect("00880000 01 01 00", "6600");
+    let late = bench.perform(Request::Authenticate(vec![1]));
+    assert!(matches!(late, Err(TokenError::Status { sw: 0x6600, .. })));
+    assert!(!bench.facts().is_verified(PinRef::User));
 }
 
 #[test]
