@@ -1,6 +1,6 @@
 //! The life of a card for each type of key: keys made or brought in, shown, used by gpg and ssh.
 
-use crate::world::jobs::{decrypts, generate, import_rsa, logs_in, signs};
+use crate::world::jobs::{decrypts, generate, import_rsa, is_shown_as_stock_shows_it, logs_in, signs};
 use crate::world::{Card, Home, Reader, Scdaemon};
 
 #[test]
@@ -51,12 +51,4 @@ fn life_of_a_card(options: &[&str], types: &str, fill: impl FnOnce(&Home)) {
     decrypts(&home);
     logs_in(&home);
     is_shown_as_stock_shows_it(&mut home);
-}
-
-fn is_shown_as_stock_shows_it(home: &mut Home) {
-    let status = home.gpg(&["--card-status"]).ok();
-    home.switch_to(Scdaemon::Stock);
-    let of_stock = home.gpg(&["--card-status"]).ok();
-    home.switch_to(Scdaemon::under_test());
-    assert_eq!(status.text(), of_stock.text());
 }

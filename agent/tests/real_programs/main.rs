@@ -3,12 +3,14 @@
 //! One module per part of a card's life. With `CLAVIGER_TEST_SCDAEMON=stock` the same tests run with GnuPG's own
 //! scdaemon in our place, which shows that they ask for nothing that the original does not do. Where 2.2.40 then fails,
 //! more is wanted of us: `budgets`; a KDF card (it leaves the PINs in the card as they were); decryption and log-in with
-//! a card that is back (it learns of that one try later); a neighbour on the card; secrets, which it logs when told to.
+//! a card that is back (it learns of that one try later); a neighbour on the card; secrets, which it
+//! logs when told to; the 448 curves, which it does not know.
 
 #[path = "../world/mod.rs"]
 mod world;
 
 mod budgets;
+mod curves;
 mod life;
 mod pins;
 mod removal;

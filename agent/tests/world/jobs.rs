@@ -1,8 +1,7 @@
 //! What people do with a card, in the words of gpg and ssh.
 
-use std::fs;
-
-use super::{Home, Seen, Sshd};
+use super::packets::{octets, value_in_key_file};
+use super::{Home, Scdaemon, Seen, Sshd};
 
 /// Makes three keys on the card, after `types` were typed at `key-attr` (nothing: the types stay).
 #[track_caller]
@@ -29,7 +28,7 @@ pub(crate) fn import_rsa(home: &Home, bits: u32) -> Vec<u8> {
     let listing = home.gpg(&["--with-colons", "--with-keygrip", "--list-keys"]).ok();
     let fingerprint = listing.line("fpr:::::::::").replace(':', "");
     home.gpg(&["--passphrase", "", "--quick-add-key", &fingerprint, &format!("rsa{bits}"), "auth"]).ok();
-    let prime = prime_of(home, &listing.line("grp:::::::::").replace(':', ""));
+    let prime = value_in_key_file(home, &listing.line("grp:::::::::").replace(':', ""), "p");
     let moves = [
         ["keytocard", "y", "1"].as_slice(),
         &["key 1", "keytocard", "2", "key 1"],
@@ -37,17 +36,8 @@ pub(crate) fn import_rsa(home: &Home, bits: u32) -> Vec<u8> {
         &["save"],
     ];
     home.gpg_dialogue(&["--edit-key", &fingerprint], &moves.concat()).ok();
-    prime
-}
-
-/// 32 octets of the prime p in gpg-agent's file of an unprotected RSA key, `… (p #00C3…#) …` with line breaks anywhere.
-fn prime_of(home: &Home, keygrip: &str) -> Vec<u8> {
-    let file =
-        fs::read_to_string(home.path(&format!("private-keys-v1.d/{keygrip}.key"))).expect("it is there");
-    let squeezed: String = file.split_whitespace().collect();
-    let (_, prime) = squeezed.split_once("(p#00").expect("an RSA key");
-    let octet = |at: usize| u8::from_str_radix(&prime[at..at + 2], 16).expect("hexadecimal");
-    (0..64).step_by(2).map(octet).collect()
+    // A zero goes before a number whose first bit is set.
+    octets(prime.trim_start_matches("00"))
 }
 
 /// A signature with `--detach-sign`.
@@ -90,4 +80,14 @@ pub(crate) fn decrypts(home: &Home) {
 pub(crate) fn logs_in(home: &Home) {
     let keys = home.ssh_keys().ok().shows(" cardno:").text();
     Sshd::for_key(&keys).log_in(home).ok().shows("logged in\n");
+}
+
+/// Compares `gpg --card-status`, octet by octet, with what it is through stock scdaemon.
+#[track_caller]
+pub(crate) fn is_shown_as_stock_shows_it(home: &mut Home) {
+    let status = home.gpg(&["--card-status"]).ok();
+    home.switch_to(Scdaemon::Stock);
+    let of_stock = home.gpg(&["--card-status"]).ok();
+    home.switch_to(Scdaemon::under_test());
+    assert!(status.text() == of_stock.text(), "ours: {status}\nstock: {of_stock}");
 }

@@ -25,7 +25,7 @@ impl Wire {
 
     /// Sends a line and gives the last line of the answer, an inquiry included.
     pub(crate) fn ask(&mut self, line: &str) -> String {
-        self.stream.write_all(format!("{line}\n").as_bytes()).expect("the daemon listens");
+        self.send(line.as_bytes());
         loop {
             let reply = self.read_line();
             if matches!(reply.split(' ').next(), Some("OK" | "ERR" | "INQUIRE")) {
@@ -34,9 +34,50 @@ impl Wire {
         }
     }
 
-    fn read_line(&mut self) -> String {
+    /// Sends a line, answers an inquiry with `answer`, and gives the data of the reply. Fails unless that is OK.
+    #[track_caller]
+    pub(crate) fn data(&mut self, line: &str, answer: &[u8]) -> Vec<u8> {
+        self.send(line.as_bytes());
+        let mut data = Vec::new();
+        loop {
+            let reply = self.read_octets();
+            match reply.split(|octet| *octet == b' ').next() {
+                Some(b"D") => data.extend(unescape(&reply[2..])),
+                Some(b"INQUIRE") => {
+                    self.send(&[b"D ", answer].concat());
+                    self.send(b"END");
+                }
+                Some(b"S") => {}
+                Some(b"OK") => return data,
+                _ => panic!("{line}: {}", String::from_utf8_lossy(&reply)),
+            }
+        }
+    }
+
+    fn send(&mut self, line: &[u8]) {
+        self.stream.write_all(&[line, b"\n"].concat()).expect("the daemon listens");
+    }
+
+    fn read_octets(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         self.replies.read_until(b'\n', &mut line).expect("the daemon answers");
-        String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned()
+        assert_eq!(line.pop(), Some(b'\n'), "the daemon hung up");
+        line
     }
+
+    fn read_line(&mut self) -> String {
+        String::from_utf8_lossy(&self.read_octets()).into_owned()
+    }
+}
+
+/// The octets behind the escapes of a D line.
+fn unescape(line: &[u8]) -> Vec<u8> {
+    let mut pieces = line.split(|octet| *octet == b'%');
+    let mut octets = pieces.next().unwrap_or_default().to_vec();
+    for piece in pieces {
+        let digits = std::str::from_utf8(&piece[..2]).expect("digits");
+        octets.push(u8::from_str_radix(digits, 16).expect("digits"));
+        octets.extend(&piece[2..]);
+    }
+    octets
 }
