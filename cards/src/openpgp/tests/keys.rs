@@ -1,6 +1,6 @@
 //! Generation and import.
 
-use claviger_keys::SecretKey;
+use claviger_keys::{SecretKey, Sexp};
 
 use super::script::{Bench, CV25519, ED25519, Model, RSA_2048, hex};
 use super::{pin, question, reply, unlock_admin};
@@ -154,4 +154,67 @@ fn an_imported_key_brings_its_algorithm_along() {
     bench.expect(&format!("00DA00C7 14 {ANY_FINGERPRINT}"), "9000");
     bench.expect(&format!("00DA00CE 04 {TIME}"), "9000");
     reply(bench.resume(asked.with_pin(pin("12345678"))));
+}
+
+/// RSA 2048, made by gpg.
+fn rsa_key() -> Box<SecretKey> {
+    let file = include_str!(
+        "../../../../testdata/private-keys/unprotected/21F046E16A0E6E684346062312193F629BFD8672.key"
+    );
+    let (_, sexp) = file.split_once("Key:").unwrap();
+    let mut canonical = Sexp::from_advanced(sexp.trim().as_bytes()).unwrap().to_canonical();
+    canonical.pop();
+    canonical.extend(format!("(10:created-at10:{CREATED}))").bytes());
+    Box::new(SecretKey::from_keydata(&canonical).unwrap())
+}
+
+#[test]
+fn each_import_format_of_rsa_has_its_numbers() {
+    let (e, p, crt, n) = ("9104", "928180 938180", "948180 958180 968180", "97820100");
+    for (format, template, numbers) in [
+        (0, format!("{e}{p}"), 4 + 256),
+        (1, format!("{e}{p}{n}"), 4 + 256 + 256),
+        (2, format!("{e}{p}{crt}"), 4 + 256 + 384),
+        (3, format!("{e}{p}{crt}{n}"), 4 + 256 + 384 + 256),
+    ] {
+        let attributes: &'static [u8] = vec![1, 8, 0, 0, 32, format].leak();
+        let model =
+            Model { fingerprints: [0; 3], algorithms: [attributes, CV25519, ED25519], ..Model::default() };
+        let mut bench = Bench::with(model);
+        unlock_admin(&mut bench);
+        bench.probe_is_answered();
+        let template: String = template.split_whitespace().collect();
+        let inner = format!("B600 7F48{:02X}{template} 5F4882{numbers:04X}", template.len() / 2);
+        let length = inner.split_whitespace().collect::<String>().len() / 2 + numbers;
+        let secret = "*".repeat(2 * (numbers - 4));
+        let data = length + 4;
+        bench.expect(&format!("00DB3FFF 00{data:04X} 4D82{length:04X} {inner} 00010001 {secret}"), "9000");
+        bench.expect(&format!("00DA00C7 14 {ANY_FINGERPRINT}"), "9000");
+        bench.expect(&format!("00DA00CE 04 {TIME}"), "9000");
+        reply(bench.perform(import(Slot::Sign, rsa_key())));
+    }
+}
+
+#[test]
+fn a_modulus_of_another_size_changes_the_attributes_and_nothing_else_in_them() {
+    let model = Model {
+        fingerprints: [0; 3],
+        algorithms: [b"\x01\x10\x00\x00\x11\x03", CV25519, ED25519],
+        ..Model::default()
+    };
+    let mut bench = Bench::with(model);
+    unlock_admin(&mut bench);
+    bench.expect("00DA00C1 06 010800001103", "9000");
+    bench.model.algorithms[0] = b"\x01\x08\x00\x00\x11\x03";
+    bench.probe_is_answered();
+    question(bench.perform(import(Slot::Sign, rsa_key())));
+}
+
+#[test]
+fn a_card_that_cannot_change_its_algorithm_takes_no_other_key() {
+    let model =
+        Model { capabilities: [0x78, 0, 8, 0, 8, 0, 1, 0, 0, 0], fingerprints: [0; 3], ..Model::default() };
+    let mut bench = Bench::with(model);
+    let refused = bench.perform(import(Slot::Sign, rsa_key()));
+    assert!(matches!(refused, Err(TokenError::BadKey(_))));
 }
