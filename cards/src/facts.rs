@@ -35,6 +35,10 @@ pub struct Facts {
     pub created: [u32; 3],
     /// Whether the card has a button (DO 7F74 is there).
     pub has_button: bool,
+    /// User interaction flags of the slots, DOs D6–D8, where 6E has them.
+    pub user_interaction: [Option<Vec<u8>>; 3],
+    /// Key information, DO DE, where 6E has it.
+    pub key_information: Option<Vec<u8>>,
     /// DO 93 as it was read, plus the signatures made here since; `None` before it was asked for.
     pub signature_counter: Option<u32>,
     /// The public keys, as far as they were read.
@@ -63,6 +67,8 @@ impl Facts {
             ca_fingerprints: [[0; 20]; 3],
             created: [0; 3],
             has_button: false,
+            user_interaction: Default::default(),
+            key_information: None,
             signature_counter: None,
             public_keys: Default::default(),
             verified: [false; 3],

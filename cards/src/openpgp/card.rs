@@ -96,8 +96,12 @@ impl Card {
         facts.signature_counter = None;
     }
 
+    /// A slot's key is another one now, or none.
     pub(crate) fn forget_key(&mut self, slot: Slot) {
-        self.facts_mut().public_keys[slot.index()] = KeyState::Unread;
+        self.objects.remove(&DataObject::KeyInformation);
+        let facts = self.facts_mut();
+        facts.public_keys[slot.index()] = KeyState::Unread;
+        facts.key_information = None;
     }
 
     /// A PIN was right: its tries are full again.

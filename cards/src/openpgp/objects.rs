@@ -34,7 +34,7 @@ enum Reading {
     After(PinRef),
     /// It is in DO 65.
     InCardholder,
-    /// It is in 6E, and so among the facts.
+    /// It is in 6E, and so among the facts; by its tag where a card has it not there.
     InFacts,
     /// Never.
     Never,
@@ -68,10 +68,10 @@ fn row_of(object: DataObject) -> Result<Row, TokenError> {
         D::CaFingerprint(n @ 1..=3) => row(0xc9 + u16::from(n), ADMIN, InFacts),
         D::Kdf => row(0xf9, ADMIN, Freely),
         D::AlgorithmInformation => row(0xfa, None, Freely),
-        D::KeyInformation => row(0xde, None, Freely),
-        D::UserInteraction(Slot::Sign) => row(0xd6, ADMIN, Freely),
-        D::UserInteraction(Slot::Decrypt) => row(0xd7, ADMIN, Freely),
-        D::UserInteraction(Slot::Authenticate) => row(0xd8, ADMIN, Freely),
+        D::KeyInformation => row(0xde, None, InFacts),
+        D::UserInteraction(Slot::Sign) => row(0xd6, ADMIN, InFacts),
+        D::UserInteraction(Slot::Decrypt) => row(0xd7, ADMIN, InFacts),
+        D::UserInteraction(Slot::Authenticate) => row(0xd8, ADMIN, InFacts),
         D::SmKeyEnc => key(0xd1, Never),
         D::SmKeyMac => key(0xd2, Never),
         D::AesKey => key(0xd5, Freely),
@@ -97,7 +97,10 @@ impl Session<'_> {
                 let part = tlv::find(&whole, row.tag.into()).map_err(cut)?;
                 Ok(part.map(|value| Zeroizing::new(value.to_vec())))
             }
-            Reading::InFacts => Ok(Some(Zeroizing::new(self.fact(object)))),
+            Reading::InFacts => match self.fact(object) {
+                Some(value) => Ok(Some(Zeroizing::new(value))),
+                None => self.remembered(object, row.tag),
+            },
             Reading::Never => Err(TokenError::NotSupported("this object is never read")),
         }
     }
@@ -196,18 +199,23 @@ impl Session<'_> {
                 }
             }
             DataObject::Kdf => self.card.forget_verifications(),
+            DataObject::UserInteraction(slot) => {
+                self.card.facts_mut().user_interaction[slot.index()] = None;
+            }
             _ => {}
         }
     }
 
-    fn fact(&self, object: DataObject) -> Vec<u8> {
+    fn fact(&self, object: DataObject) -> Option<Vec<u8>> {
         let facts = &self.card.facts;
         match object {
+            DataObject::PinStatus => Some(facts.pin_status.0.to_vec()),
             DataObject::CaFingerprint(n) => {
-                let at = usize::from(n).wrapping_sub(1);
-                facts.ca_fingerprints.get(at).map(|print| print.to_vec()).unwrap_or_default()
+                facts.ca_fingerprints.get(usize::from(n).wrapping_sub(1)).map(|print| print.to_vec())
             }
-            _ => facts.pin_status.0.to_vec(),
+            DataObject::UserInteraction(slot) => facts.user_interaction[slot.index()].clone(),
+            DataObject::KeyInformation => facts.key_information.clone(),
+            _ => None,
         }
     }
 }

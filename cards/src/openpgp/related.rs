@@ -33,6 +33,10 @@ pub struct Related {
     pub ca_fingerprints: [[u8; 20]; 3],
     /// CD.
     pub created: [u32; 3],
+    /// D6, D7, D8, where they are.
+    pub user_interaction: [Option<Vec<u8>>; 3],
+    /// DE, where it is.
+    pub key_information: Option<Vec<u8>>,
 }
 
 impl Related {
@@ -54,6 +58,9 @@ impl Related {
             fingerprints: thirds(fields.optional(0xc5)?),
             ca_fingerprints: thirds(fields.optional(0xc6)?),
             created: thirds(fields.optional(0xcd)?).map(u32::from_be_bytes),
+            user_interaction: [fields.optional(0xd6)?, fields.optional(0xd7)?, fields.optional(0xd8)?]
+                .map(|flag| flag.map(<[u8]>::to_vec)),
+            key_information: fields.optional(0xde)?.map(<[u8]>::to_vec),
         })
     }
 
@@ -78,6 +85,8 @@ impl Related {
         facts.ca_fingerprints = self.ca_fingerprints;
         facts.created = self.created;
         facts.has_button = self.has_button;
+        facts.user_interaction.clone_from(&self.user_interaction);
+        facts.key_information.clone_from(&self.key_information);
         facts.terminated = false;
     }
 }
@@ -144,6 +153,8 @@ mod tests {
         assert_eq!(related.pin_status, [0xff, 0x7f, 0x7f, 0x7f, 3, 0, 3]);
         assert!(related.has_button);
         assert_eq!(related.algorithms[0], b"\x01\x08\x00\x00\x11\x00");
+        assert_eq!(related.user_interaction[2].as_deref(), Some(&b"\x00\x20"[..]));
+        assert_eq!(related.key_information.as_deref(), Some(&b"\x01\0\x02\0\x03\0\x81\x02"[..]));
     }
 
     #[test]

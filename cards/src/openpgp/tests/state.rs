@@ -35,6 +35,22 @@ fn writing_a_name_forgets_the_whole_template_that_it_is_in() {
 }
 
 #[test]
+fn what_6e_has_is_not_read_again_until_it_is_written() {
+    let mut bench = Bench::with(Model { user_interaction: Some(b"\x00\x20"), ..Model::default() });
+    let flag = DataObject::UserInteraction(Slot::Decrypt);
+    let before = bench.sent();
+    let value = reply(bench.perform(Request::Object(flag)));
+    assert!(matches!(value, Reply::Object(Some(octets)) if octets == [0, 0x20]));
+    assert_eq!(bench.sent(), before);
+    unlock_admin(&mut bench);
+    bench.expect("00DA00D7 02 0120", "9000");
+    reply(bench.perform(Request::Put(flag, vec![1, 0x20])));
+    bench.expect("00CA00D7 00", "0120 9000");
+    let value = reply(bench.perform(Request::Object(flag)));
+    assert!(matches!(value, Reply::Object(Some(octets)) if octets == [1, 0x20]));
+}
+
+#[test]
 fn the_pin_status_octet_changes_what_is_forced() {
     let mut bench = Bench::new();
     unlock_admin(&mut bench);
