@@ -113,6 +113,14 @@ impl Facts {
         self.fingerprints[slot.index()] != [0; 20]
     }
 
+    /// What DO DE says of a slot: 0 no key, 1 made on the card, 2 imported; `None` where 6E has no DE.
+    #[must_use]
+    pub fn key_status(&self, slot: Slot) -> Option<u8> {
+        let reference = [1, 2, 3][slot.index()];
+        let pairs = self.key_information.as_deref()?.chunks_exact(2);
+        pairs.filter(|pair| pair[0] == reference).map(|pair| pair[1]).next()
+    }
+
     /// The public key of a slot, if it was read.
     #[must_use]
     pub fn public_key(&self, slot: Slot) -> Option<&PublicKey> {

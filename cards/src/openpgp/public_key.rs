@@ -13,6 +13,9 @@ use crate::token::{Reply, Slot, TokenError};
 /// Tags and lengths around the numbers of an RSA key: 7F49 82 xx xx 81 82 xx xx … 82 xx ….
 const RSA_WRAPPING: usize = 16;
 
+/// A key's status in DO DE: there is none (4.4.3.8).
+const NO_KEY: u8 = 0;
+
 /// Where nothing is known of the algorithm, a short answer has to do.
 const SHORT: usize = 256;
 
@@ -24,15 +27,28 @@ impl Session<'_> {
             KeyState::Absent => return Err(TokenError::NoKey(slot)),
             KeyState::Unread => {}
         }
-        let response = self.ask(&commands::read_public_key(slot, self.public_key_size(slot)))?;
+        if self.card.facts.key_status(slot) == Some(NO_KEY) {
+            return Err(self.no_key(slot));
+        }
+        let command = commands::read_public_key(slot, self.public_key_size(slot));
+        let mut response = self.send(&command)?;
+        // Nothing else was to be expected of a slot without a fingerprint, and no probe is spent on it.
+        let expected = response.sw == 0x6a88 && !self.card.facts.has_fingerprint(slot);
+        if response.looks_lost() && !expected && self.reselected()? {
+            response = self.send(&command)?;
+        }
         if !response.is_ok() {
             // Cards have different status words for it; GnuPG takes them all for an empty slot.
-            self.card.facts_mut().public_keys[slot.index()] = KeyState::Absent;
-            return Err(TokenError::NoKey(slot));
+            return Err(self.no_key(slot));
         }
         let key = parse(&self.card.facts.algorithms[slot.index()], &response.data)?;
         self.key_is_known(slot, &key);
         Ok(Reply::PublicKey(Box::new(key)))
+    }
+
+    fn no_key(&mut self, slot: Slot) -> TokenError {
+        self.card.facts_mut().public_keys[slot.index()] = KeyState::Absent;
+        TokenError::NoKey(slot)
     }
 
     pub(crate) fn key_is_known(&mut self, slot: Slot, key: &PublicKey) {

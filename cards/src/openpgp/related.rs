@@ -67,9 +67,14 @@ impl Related {
     /// Takes it over into the facts. What is known of a slot's public key is forgotten if the slot has changed.
     pub(crate) fn apply(&self, facts: &mut Arc<Facts>) {
         let facts = Arc::make_mut(facts);
+        let before = Slot::ALL.map(|slot| facts.key_status(slot));
+        facts.key_information.clone_from(&self.key_information);
         for slot in Slot::ALL {
             let at = slot.index();
-            let same = facts.fingerprints[at] == self.fingerprints[at]
+            // Where one of the two is not known, nothing is known to have changed.
+            let status = before[at].zip(facts.key_status(slot)).is_none_or(|(then, now)| then == now);
+            let same = status
+                && facts.fingerprints[at] == self.fingerprints[at]
                 && facts.created[at] == self.created[at]
                 && facts.algorithms[at] == self.algorithms[at];
             if !same {
@@ -86,7 +91,6 @@ impl Related {
         facts.created = self.created;
         facts.has_button = self.has_button;
         facts.user_interaction.clone_from(&self.user_interaction);
-        facts.key_information.clone_from(&self.key_information);
         facts.terminated = false;
     }
 }
@@ -174,5 +178,8 @@ mod tests {
         related.fingerprints[1] = [7; 20];
         related.apply(&mut facts);
         assert!(matches!(facts.public_keys, [KeyState::Absent, KeyState::Unread, KeyState::Absent]));
+        related.key_information = Some(b"\x01\0\x02\0\x03\x02\x81\x02".to_vec());
+        related.apply(&mut facts);
+        assert!(matches!(facts.public_keys, [KeyState::Absent, KeyState::Unread, KeyState::Unread]));
     }
 }

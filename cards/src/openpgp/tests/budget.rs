@@ -125,7 +125,7 @@ fn verifying_for_decryption_does_not_verify_for_signatures() {
 }
 
 #[test]
-fn an_empty_slot_is_asked_for_once() {
+fn a_slot_with_a_fingerprint_and_no_key_is_probed_once_and_asked_for_once() {
     let mut bench = Bench::new();
     bench.expect("00478100 02 B600 00", "6A88");
     bench.probe_is_answered();
@@ -133,6 +133,26 @@ fn an_empty_slot_is_asked_for_once() {
         assert!(bench.perform(Request::PublicKey(Slot::Sign)).is_err());
     }
     assert!(matches!(bench.facts().public_keys[0], KeyState::Absent));
+}
+
+#[test]
+fn an_empty_slot_costs_one_command_once() {
+    let mut bench = Bench::with(Model { fingerprints: [0; 3], ..Model::default() });
+    bench.expect("00478100 02 B600 00", "6A88");
+    for _ in 0..2 {
+        assert!(bench.perform(Request::PublicKey(Slot::Sign)).is_err());
+    }
+}
+
+#[test]
+fn a_slot_that_the_card_calls_empty_costs_nothing() {
+    let model = Model { key_information: Some(b"\x01\x00\x02\x01\x03\x02"), ..Model::default() };
+    let mut bench = Bench::with(model);
+    let before = bench.sent();
+    assert!(bench.perform(Request::PublicKey(Slot::Sign)).is_err());
+    assert_eq!(bench.sent(), before);
+    bench.expect("00478100 02 B800 00", &ecc_key(0x22));
+    reply(bench.perform(Request::PublicKey(Slot::Decrypt)));
 }
 
 #[test]

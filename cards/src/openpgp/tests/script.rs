@@ -23,6 +23,7 @@ pub(super) struct Model {
     pub(super) fingerprints: [u8; 3],
     /// D7 alone, to see which one is found.
     pub(super) user_interaction: Option<&'static [u8]>,
+    pub(super) key_information: Option<&'static [u8]>,
 }
 
 pub(super) const RSA_2048: &[u8] = b"\x01\x08\x00\x00\x20\x00";
@@ -40,6 +41,7 @@ impl Default for Model {
             pin_status: [1, 64, 64, 64, 3, 0, 3],
             fingerprints: [1, 2, 3],
             user_interaction: None,
+            key_information: None,
         }
     }
 }
@@ -58,6 +60,7 @@ pub(super) fn related(model: &Model) -> Vec<u8> {
         object(&[0xc6], &[0; 60]),
         object(&[0xcd], &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]),
         model.user_interaction.map(|flag| object(&[0xd7], flag)).unwrap_or_default(),
+        model.key_information.map(|pairs| object(&[0xde], pairs)).unwrap_or_default(),
     ];
     let information = model.length_information.map(|octets| object(&[0x7f, 0x66], octets));
     let outer = [
