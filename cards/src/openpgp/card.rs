@@ -106,9 +106,14 @@ impl Card {
 
     /// A PIN was right: its tries are full again.
     pub(crate) fn pin_was_right(&mut self, pin: PinRef) {
+        self.tries_are_full(pin);
+        self.set_verified(pin, true);
+    }
+
+    /// A PIN was set anew, or was right.
+    pub(crate) fn tries_are_full(&mut self, pin: PinRef) {
         let full = self.most_tries[counter(pin)];
         self.facts_mut().pin_status.set_tries(pin, full);
-        self.set_verified(pin, true);
     }
 
     /// A PIN was wrong; `left` if the card said how many tries there are now.

@@ -5,7 +5,7 @@ use claviger_keys::{EcdhParams, PublicKey};
 
 use crate::openpgp::apdu::Command;
 use crate::openpgp::commands::{self, name};
-use crate::openpgp::pins::{Attempt, Step, Unlocked};
+use crate::openpgp::pins::{Attempt, Question, Step, Unlocked};
 use crate::openpgp::public_key;
 use crate::openpgp::session::Session;
 use crate::token::{PinRef, Progress, Reply, Slot, TokenError};
@@ -35,7 +35,8 @@ impl Session<'_> {
             return Err(TokenError::BadValue("these are no algorithm attributes"));
         }
         match self.privileged(progress, PinRef::Admin, &put_attributes(slot, attributes))? {
-            Attempt::Not(question) => Ok(Step::Ask(question)),
+            // What a key is lost by is confirmed by a person each time.
+            Attempt::Not(question) => Ok(Step::Ask(Question { may_use_cache: false, ..question })),
             Attempt::Answered(response) => {
                 let written = response.done(name::PUT);
                 self.card.forget_verifications();

@@ -69,7 +69,9 @@ impl Session<'_> {
         };
         let unblocked = self.probe()?.unblock_with_code(&old, &new);
         self.forget_pin(PinRef::User);
-        unblocked.map(|()| Step::Done(Reply::Done))
+        unblocked?;
+        self.card.tries_are_full(PinRef::User);
+        Ok(Step::Done(Reply::Done))
     }
 
     /// Sets what the admin PIN, always asked for, allows to set.
@@ -108,7 +110,13 @@ impl Session<'_> {
         if what == AdminSets::UserPin {
             self.forget_pin(PinRef::User);
         }
-        response.done(name::UNBLOCK).map(|()| Step::Done(Reply::Done))
+        response.done(name::UNBLOCK)?;
+        if value.is_empty() {
+            self.card.facts_mut().pin_status.set_tries(new, 0);
+        } else {
+            self.card.tries_are_full(new);
+        }
+        Ok(Step::Done(Reply::Done))
     }
 
     /// Asks for the old and then for the new one, until both are there and long enough.

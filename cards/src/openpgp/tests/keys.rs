@@ -218,3 +218,14 @@ fn a_card_that_cannot_change_its_algorithm_takes_no_other_key() {
     let refused = bench.perform(import(Slot::Sign, rsa_key()));
     assert!(matches!(refused, Err(TokenError::BadKey(_))));
 }
+
+#[test]
+fn an_algorithm_that_the_card_refuses_is_told_and_no_key_is_sent() {
+    let mut bench = Bench::with(Model { fingerprints: [0; 3], ..Model::default() });
+    unlock_admin(&mut bench);
+    bench.expect("00DA00C1 06 010800002000", "6A80");
+    bench.probe_is_answered();
+    bench.probe_is_answered();
+    let refused = bench.perform(import(Slot::Sign, rsa_key()));
+    assert!(matches!(refused, Err(TokenError::Status { sw: 0x6a80, .. })), "{refused:?}");
+}

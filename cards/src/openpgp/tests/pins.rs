@@ -260,6 +260,7 @@ fn a_reset_code_unblocks_the_user_pin() {
     bench.probe_is_answered();
     bench.expect("002C0081 0E 6162636465666768 363534333231", "9000");
     reply(bench.resume(new.with_pin(pin("654321"))));
+    assert_eq!(bench.facts().pin_status.tries(PinRef::User), 3);
 }
 
 #[test]
@@ -278,7 +279,7 @@ fn the_admin_pin_is_verified_before_a_new_user_pin_is_asked() {
 
 #[test]
 fn a_reset_code_is_set_and_an_empty_one_removes_it() {
-    for (code, command) in [("abcdefgh", "00DA00D3 08 6162636465666768"), ("", "00DA00D3")] {
+    for (code, command, tries) in [("abcdefgh", "00DA00D3 08 6162636465666768", 3), ("", "00DA00D3", 0)] {
         let mut bench = Bench::new();
         let admin = question(bench.perform(Request::SetResetCode));
         bench.probe_is_answered();
@@ -287,5 +288,6 @@ fn a_reset_code_is_set_and_an_empty_one_removes_it() {
         bench.probe_is_answered();
         bench.expect(command, "9000");
         reply(bench.resume(new.with_pin(pin(code))));
+        assert_eq!(bench.facts().pin_status.tries(PinRef::ResetCode), tries);
     }
 }

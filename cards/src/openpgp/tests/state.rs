@@ -149,6 +149,8 @@ fn a_new_algorithm_forgets_verifications_and_the_key() {
     assert_eq!(bench.facts().verified, [false; 3]);
     assert!(matches!(bench.facts().public_keys[0], KeyState::Unread));
     assert_eq!(bench.facts().algorithms[0], script::RSA_2048);
+    let next = question(bench.perform(Request::SetAlgorithm(Slot::Decrypt, script::RSA_2048.to_vec())));
+    assert!(!next.may_use_cache, "the admin PIN is asked for each slot");
 }
 
 #[test]
