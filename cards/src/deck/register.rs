@@ -212,24 +212,16 @@ impl Register {
     }
 
     fn spawn(self: &Arc<Self>, insertion: Insertion, arrival: Arc<Arrival>) {
-        let register = Arc::clone(self);
+        let worker = Worker::new(Arc::clone(self), insertion);
         let work = move || {
             let _span = info_span!("card", insertion = insertion.0, reader = arrival.reader).entered();
-            register.serve(insertion, &arrival);
-            register.count_workers(|workers| *workers -= 1);
+            worker.register.serve(insertion, &arrival);
         };
-        self.count_workers(|workers| *workers += 1);
         let started = thread::Builder::new().name(format!("card-{}", insertion.0)).spawn(work);
         if let Err(error) = started {
-            self.count_workers(|workers| *workers -= 1);
             self.set_stage(insertion, Stage::Unusable(format!("no thread for it: {error}")));
         }
         self.changed();
-    }
-
-    fn count_workers(&self, change: impl FnOnce(&mut usize)) {
-        change(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner));
-        self.worker_ended.notify_all();
     }
 
     /// The life of a worker thread.
@@ -317,5 +309,66 @@ impl Register {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A worker thread, counted as long as it lives. One that dies of a fault of ours takes its card out of the deck, so
+/// that nobody waits for it.
+struct Worker {
+    register: Arc<Register>,
+    insertion: Insertion,
+}
+
+impl Worker {
+    fn new(register: Arc<Register>, insertion: Insertion) -> Self {
+        *register.workers.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Self { register, insertion }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.register.depart(self.insertion);
+        }
+        *self.register.workers.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.register.worker_ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_dies_leaves_no_token_behind() {
+        let register = Arc::new(Register::new(Duration::from_secs(5)));
+        let connect = Arc::new(|| -> Result<Connected, TokenError> { panic!("a fault for the test") });
+        register.arrive(Arrival { reader: "reader".to_owned(), connect });
+        register.all_opened(Duration::from_secs(5)).await;
+        assert!(register.state().cards.is_empty());
+        register.clear();
+        assert_eq!(*register.workers.lock().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_card_that_cannot_be_opened_is_tried_again_when_asked() {
+        let register = Arc::new(Register::new(Duration::from_secs(5)));
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&attempts);
+        let connect = Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Err(TokenError::Busy)
+        });
+        register.arrive(Arrival { reader: "reader".to_owned(), connect });
+        for attempt in 1..=2 {
+            register.all_opened(Duration::from_secs(5)).await;
+            let refused = register.first_unusable();
+            assert!(matches!(refused, Some(ScanError::CardUnusable { reader, .. }) if reader == "reader"));
+            assert_eq!(attempts.load(Ordering::Relaxed), attempt);
+            register.retry_unusable();
+        }
     }
 }

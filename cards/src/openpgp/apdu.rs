@@ -128,13 +128,19 @@ impl Channel<'_, '_> {
     fn exchange(&mut self, command: &Outgoing<'_>) -> Result<Response, TokenError> {
         let long = command.data.len() > SHORT_DATA;
         let large = matches!(command.expected, Expected::UpTo(length) if length > SHORT_ANSWER);
+        let before = self.lengths.clone();
         if (long || large)
-            && self.lengths.may_extend(command.data.len())
+            && before.may_extend(command.data.len())
             && let Some(response) = self.try_extended(command)?
         {
             return Ok(response);
         }
-        if long { self.chained(command) } else { self.short(0x00, command, command.data) }
+        let response = if long { self.chained(command) } else { self.short(0x00, command, command.data) }?;
+        if response.sw == 0x6700 {
+            // It was the length of the data that is wrong, and not the form that it came in.
+            *self.lengths = before;
+        }
+        Ok(response)
     }
 
     /// Asks in extended length; `None` if that was refused, which is remembered.

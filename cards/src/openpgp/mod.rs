@@ -8,7 +8,7 @@
 //! ```
 //!
 //! openpgp-card (the crate) gives us algorithm attributes and the parsers of small objects. The APDUs are our own, because
-//! its flows cost more of them than GnuPG's and copy PINs; all of them are in [`commands`].
+//! its flows cost more of them than GnuPG's and copy PINs; all of them are in `commands`.
 //!
 //! Words: a card is *ours* while the application that answers has the AID that we opened; a verification is *lost* when
 //! a neighbour selected another application or reset the card.

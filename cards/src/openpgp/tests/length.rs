@@ -150,3 +150,15 @@ fn a_pin_is_never_sent_in_extended_length() {
     bench.expect(&format!("00200082 7F {}", "78".repeat(127)), "63C2");
     assert!(bench.resume(asked.with_pin(pin(&long))).is_err());
 }
+
+#[test]
+fn data_of_a_length_that_the_card_does_not_want_say_nothing_of_extended_length() {
+    let mut bench = Bench::new();
+    unlock_admin(&mut bench);
+    bench.expect(&format!("00DA005E 00012C {}", "78".repeat(300)), "6700");
+    bench.expect(&format!("10DA005E FE {}", "78".repeat(254)), "6700");
+    let refused = bench.perform(Request::Put(DataObject::Login, vec![b'x'; 300]));
+    assert!(matches!(refused, Err(TokenError::Status { sw: 0x6700, .. })));
+    bench.expect(RELATED, &format!("{}9000", hex(&related(&Model::default()))));
+    reply(bench.perform(Request::Refresh));
+}
