@@ -5,14 +5,18 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 VIRTUAL_CARD := cards/virtual/Cargo.toml
 
-# OpenSSL becomes part of our program where Debian's libcrypto.a is there: loading the shared library takes longer than
-# everything else between start and greeting. `make OPENSSL=shared build` links the shared one, for packagers.
+# OpenSSL becomes part of our program where libcrypto.a is there and needs the C library only: loading the shared library
+# takes longer than everything else between start and greeting. So it is on Debian 12; 13's also wants zlib and zstd.
+# `make OPENSSL=shared build` links the shared one, for packagers.
 ifneq ($(OPENSSL),shared)
 OPENSSL_LIBDIR := $(shell pkg-config --variable=libdir libcrypto 2>/dev/null)
+OPENSSL_NEEDS := $(filter-out -L% -lcrypto -ldl -pthread,$(shell pkg-config --static --libs libcrypto 2>/dev/null))
+ifeq ($(OPENSSL_NEEDS),)
 ifneq ($(wildcard $(OPENSSL_LIBDIR)/libcrypto.a),)
 export OPENSSL_STATIC := 1
 export OPENSSL_LIB_DIR := $(OPENSSL_LIBDIR)
 export OPENSSL_INCLUDE_DIR := $(shell pkg-config --variable=includedir libcrypto)
+endif
 endif
 endif
 
