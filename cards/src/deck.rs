@@ -195,7 +195,15 @@ impl Deck {
         if !self.inner.config.pcsc {
             return Ok(());
         }
-        let answer = self.inner.sources().pcsc(&self.inner).look();
+        let answer = {
+            let mut sources = self.inner.sources();
+            let watch = sources.pcsc(&self.inner);
+            if watch.is_hearing() && self.inner.register.has_tokens() {
+                // Events say the rest. Asking costs milliseconds, which only a client that would get nothing should pay.
+                return Ok(());
+            }
+            watch.look()
+        };
         let answer = timeout(self.inner.config.deadline, answer).await;
         match answer {
             Ok(Ok(outcome)) => outcome.map_err(|cause| ScanError::NoService { cause }),

@@ -5,6 +5,7 @@
 //! goes away, so do its cards; the next scan tries to reach it again.
 
 use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -32,6 +33,7 @@ pub(crate) type Seen = Result<(), String>;
 pub(crate) struct Watch {
     asks: Sender<Ask>,
     context: SharedContext,
+    hearing: Arc<AtomicBool>,
 }
 
 /// The context in which the thread waits, so that the wait can be cancelled.
@@ -51,13 +53,23 @@ enum Want {
 impl Watch {
     pub(crate) fn start(register: Arc<Register>, prefix: Option<String>) -> Self {
         let (asks, questions) = mpsc::channel();
-        let context = SharedContext::default();
-        let watcher = Watcher { asks: questions, context: Arc::clone(&context), waiting: Vec::new() };
+        let (context, hearing) = (SharedContext::default(), Arc::<AtomicBool>::default());
+        let watcher = Watcher {
+            asks: questions,
+            context: Arc::clone(&context),
+            hearing: Arc::clone(&hearing),
+            waiting: Vec::new(),
+        };
         let work = move || watcher.run(&register, prefix.as_deref());
         if let Err(error) = thread::Builder::new().name("pcsc-events".to_owned()).spawn(work) {
             warn!(%error, "no thread to watch the readers");
         }
-        Self { asks, context }
+        Self { asks, context, hearing }
+    }
+
+    /// Whether all readers were seen once, and what happens in them is heard.
+    pub(crate) fn is_hearing(&self) -> bool {
+        self.hearing.load(Ordering::Acquire)
     }
 
     /// Brings what is known up to now. The receiver fails when there is no thread any more.
@@ -99,6 +111,7 @@ enum End {
 struct Watcher {
     asks: Receiver<Ask>,
     context: SharedContext,
+    hearing: Arc<AtomicBool>,
     /// Those who wait for a look.
     waiting: Vec<oneshot::Sender<Seen>>,
 }
@@ -132,17 +145,19 @@ impl Watcher {
             // Those who ask from here on are served by the next round.
             let mut asked = std::mem::take(&mut self.waiting);
             let patience = if asked.is_empty() { None } else { Some(Duration::ZERO) };
-            match seats.wait(context, patience) {
-                Ok(()) | Err(Error::Timeout | Error::Cancelled) => {
-                    self.waiting.append(&mut asked);
+            let seen = seats.wait(context, patience);
+            self.waiting.append(&mut asked);
+            match seen {
+                Ok(()) | Err(Error::Timeout) => {
+                    self.hearing.store(true, Ordering::Release);
                     self.answer(&Ok(()));
                 }
-                Err(error) => {
-                    self.waiting.append(&mut asked);
-                    break End::Lost(error);
-                }
+                // Nothing was looked at; the next round does.
+                Err(Error::Cancelled) => {}
+                Err(error) => break End::Lost(error),
             }
         };
+        self.hearing.store(false, Ordering::Release);
         self.share(None);
         seats.clear();
         end
