@@ -1,0 +1,107 @@
+//! Readers of the tests' own: several private pcscd, each with the two slots that vpcd has (its driver keeps its slots
+//! in statics, so that a second vpcd reader in one pcscd takes them from the first). They are what
+//! `testdata/world/pcscd-vpcd` starts, and end with the test process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many pcscd there are; each takes two plays at a time.
+const WORLDS: usize = 10;
+/// How long a slot stays empty between two cards, so that pcscd, which looks every 400 ms, has seen that it was.
+const COOLING: Duration = Duration::from_millis(900);
+
+/// The private pcscds.
+pub(crate) struct Readers {
+    free: Mutex<Vec<Lane>>,
+    freed: Condvar,
+    _running: Vec<Running>,
+}
+
+/// One pcscd. The end of its input is its end.
+struct Running {
+    _stdin: ChildStdin,
+    _world: Child,
+}
+
+/// One slot, for one transcript at a time.
+#[derive(Debug, Clone)]
+pub(crate) struct Lane {
+    /// Its name in PC/SC.
+    pub(crate) name: String,
+    /// Where a card connects to.
+    pub(crate) port: u16,
+    namespace: u32,
+    left: Option<Instant>,
+}
+
+impl Readers {
+    /// Starts them.
+    pub(crate) fn start(script: &Path) -> Result<Self, String> {
+        let starting: Result<Vec<_>, _> = (0..WORLDS).map(|_| spawn(script)).collect();
+        let mut running = Vec::new();
+        let mut lanes = Vec::new();
+        for (world, stdout) in starting? {
+            lanes.extend(slots(stdout).ok_or_else(|| format!("{} did not start", script.display()))?);
+            running.push(world);
+        }
+        // One slot of each pcscd after the other, so that few plays share one.
+        lanes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { free: Mutex::new(lanes), freed: Condvar::new(), _running: running })
+    }
+
+    /// The slot that has been empty for longest, once it is seen to be.
+    pub(crate) fn take(&self) -> Lane {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free =
+            self.freed.wait_while(free, |free| free.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        let lane = free.remove(0);
+        drop(free);
+        let empty = lane.left.map_or(COOLING, |left| left.elapsed());
+        std::thread::sleep(COOLING.saturating_sub(empty));
+        lane
+    }
+
+    /// Gives a slot back, without its card.
+    pub(crate) fn give_back(&self, lane: Lane) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(Lane { left: Some(Instant::now()), ..lane });
+        self.freed.notify_one();
+    }
+}
+
+impl Lane {
+    /// A command that will find this slot's pcscd and no other.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--mount=/proc/{}/ns/mnt", self.namespace)).arg("--").arg(program);
+        command
+    }
+}
+
+fn spawn(script: &Path) -> Result<(Running, ChildStdout), String> {
+    let mut world = Command::new(script)
+        .args(["--", "sh", "-c", "echo $$ $VPCD_PORTS; exec cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", script.display()))?;
+    let stdin = world.stdin.take().ok_or("no input")?;
+    let stdout = world.stdout.take().ok_or("no output")?;
+    Ok((Running { _stdin: stdin, _world: world }, stdout))
+}
+
+/// The slots that a starting world tells of.
+fn slots(stdout: ChildStdout) -> Option<Vec<Lane>> {
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let namespace = words.next()?.parse().ok()?;
+    let lane = |(slot, port): (usize, &str)| {
+        let name = format!("Virtual PCD 00 {slot:02X}");
+        Some(Lane { name, port: port.parse().ok()?, namespace, left: None })
+    };
+    words.enumerate().map(lane).collect()
+}

@@ -1,0 +1,64 @@
+//! Plays the transcripts of `testdata/transcripts/` against GnuPG's own scdaemon and against ours, over the pipe and
+//! over the socket.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+
+mod transcript;
+
+use transcript::script::Side;
+use transcript::season::{Report, play_all, stock};
+use transcript::theatre::Height;
+use transcript::{coverage, season};
+
+#[test]
+fn gnupgs_own_scdaemon_says_what_the_transcripts_say() {
+    all_played(stock());
+}
+
+#[test]
+fn ours_says_it_over_the_pipe() {
+    all_played(&play_all(Height::Pipe));
+}
+
+#[test]
+fn ours_says_it_over_the_socket() {
+    all_played(&play_all(Height::Socket));
+}
+
+#[test]
+fn every_pair_of_command_and_error_is_covered_and_confirmed() {
+    let table = coverage::table();
+    let covered = coverage::pairs(&season::library(), Side::Stock);
+    let confirmed = stock().pairs();
+    let without = |pairs: &BTreeSet<(String, u32)>| -> Vec<_> {
+        table.iter().filter(|row| !pairs.contains(&row.pair())).map(|row| format!("{row:?}")).collect()
+    };
+    let (uncovered, unconfirmed) = (without(&covered), without(&confirmed));
+    let count = table.len();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{count} pairs of command and error: {} covered, {} confirmed by GnuPG's scdaemon in this run",
+        count - uncovered.len(),
+        count - unconfirmed.len(),
+    );
+    assert!(uncovered.is_empty(), "no transcript covers\n{}", uncovered.join("\n"));
+    assert!(unconfirmed.is_empty(), "GnuPG's scdaemon did not confirm\n{}", unconfirmed.join("\n"));
+}
+
+/// `CLAVIGER_DRAFTS` names a directory whose `*.draft` files are recorded: with GnuPG's scdaemon, or, if
+/// `CLAVIGER_RECORD_OURS` is set, with ours.
+#[test]
+#[ignore = "a tool: see testdata/transcripts/README.md, \"Writing one\""]
+fn record_drafts() {
+    let directory = std::env::var_os("CLAVIGER_DRAFTS").expect("CLAVIGER_DRAFTS names a directory");
+    let height = std::env::var_os("CLAVIGER_RECORD_OURS").map_or(Height::Stock, |_| Height::Pipe);
+    let failures = season::record_all(Path::new(&directory), height);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn all_played(report: &Report) {
+    let failures = report.failures();
+    assert!(failures.is_empty(), "{}\n{}", report.summary(), failures.join("\n"));
+}
