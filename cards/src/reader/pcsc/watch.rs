@@ -105,7 +105,10 @@ impl Drop for Watch {
 /// Why a watch ended.
 enum End {
     Stopped,
+    /// It went well for a while.
     Lost(Error),
+    /// It did not even begin.
+    Deaf(Error),
 }
 
 struct Watcher {
@@ -122,7 +125,12 @@ impl Watcher {
             match Context::establish(Scope::System) {
                 Ok(context) => match self.watch(&context, register, prefix) {
                     End::Stopped => return,
+                    // Those who ask meanwhile are told by another try.
                     End::Lost(error) => warn!(%error, "PC/SC went away, and its cards with it"),
+                    End::Deaf(error) => {
+                        warn!(%error, "PC/SC is there but tells nothing");
+                        self.answer(&Err(error.to_string()));
+                    }
                 },
                 Err(error) => {
                     info!(%error, "no PC/SC service; start pcscd");
@@ -154,7 +162,8 @@ impl Watcher {
                 }
                 // Nothing was looked at; the next round does.
                 Err(Error::Cancelled) => {}
-                Err(error) => break End::Lost(error),
+                Err(error) if self.hearing.load(Ordering::Acquire) => break End::Lost(error),
+                Err(error) => break End::Deaf(error),
             }
         };
         self.hearing.store(false, Ordering::Release);
