@@ -96,6 +96,44 @@ fn neighbour(mode: ShareMode) -> pcsc::Card {
     context.connect(reader, mode, Protocols::ANY).unwrap()
 }
 
+/// A neighbour in the middle of a transaction.
+struct Holder {
+    release: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Holder {
+    fn start() -> Self {
+        let (release, released) = mpsc::channel::<()>();
+        let (ready, is_ready) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let mut card = neighbour(ShareMode::Shared);
+            let transaction = card.transaction().unwrap();
+            ready.send(()).unwrap();
+            released.recv().unwrap();
+            drop(transaction);
+            card.disconnect(Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
+        });
+        is_ready.recv().unwrap();
+        Self { release, thread }
+    }
+
+    fn let_go(self) {
+        self.release.send(()).unwrap();
+        self.thread.join().unwrap();
+    }
+}
+
+/// Waits until PC/SC has seen the card.
+fn wait_for_card() {
+    wait_until("a card in the reader", || {
+        let context = Context::establish(Scope::System).unwrap();
+        let reader = context.list_readers_owned().unwrap().remove(0);
+        let card = context.connect(&reader, ShareMode::Shared, Protocols::ANY);
+        card.is_ok_and(|card| card.disconnect(Disposition::LeaveCard).is_ok())
+    });
+}
+
 #[test]
 fn cards_come_and_go_by_events() {
     inside("cards_come_and_go_by_events", async {
@@ -179,24 +217,28 @@ fn a_neighbour_that_holds_the_card_too_long_makes_us_busy() {
         let deck = Deck::new(DeckConfig { deadline, ..DeckConfig::default() });
         let _card = plug();
         let token = tokens(&deck, 1).await.remove(0);
-        let (release, held) = mpsc::channel::<()>();
-        let (ready, is_ready) = mpsc::channel();
-        let holder = thread::spawn(move || {
-            let mut card = neighbour(ShareMode::Shared);
-            let transaction = card.transaction().unwrap();
-            ready.send(()).unwrap();
-            held.recv().unwrap();
-            drop(transaction);
-            card.disconnect(Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
-        });
-        is_ready.recv().unwrap();
+        let holder = Holder::start();
         let busy = submit(&token, Request::SignatureCounter).await;
         assert!(matches!(busy, Err(TokenError::Busy)), "{busy:?}");
-        release.send(()).unwrap();
-        holder.join().unwrap();
+        holder.let_go();
         let served = timeout(PATIENCE, async { while submit(&token, Request::Refresh).await.is_err() {} });
         served.await.unwrap();
         assert_eq!(token.facts().signature_counter, None, "what was given up is not carried out");
+    });
+}
+
+#[test]
+fn a_card_that_is_held_when_it_is_to_be_opened_is_told_and_opened_later() {
+    inside("a_card_that_is_held_when_it_is_to_be_opened_is_told_and_opened_later", async {
+        let _card = plug();
+        wait_for_card();
+        let holder = Holder::start();
+        let deadline = Duration::from_millis(300);
+        let deck = Deck::new(DeckConfig { deadline, ..DeckConfig::default() });
+        let refused = deck.scan().await;
+        assert!(matches!(refused, Err(ScanError::CardUnusable { .. })), "{refused:?}");
+        holder.let_go();
+        tokens(&deck, 1).await;
     });
 }
 
@@ -225,15 +267,9 @@ fn cards_are_left_as_they_are() {
     inside("cards_are_left_as_they_are", async {
         let deck = deck();
         let card = plug();
-        // The neighbour keeps the card powered, so that a reset could only be ours.
-        wait_until("a card in the reader", || {
-            let context = Context::establish(Scope::System).unwrap();
-            let reader = context.list_readers_owned().unwrap().remove(0);
-            context.connect(&reader, ShareMode::Shared, Protocols::ANY).is_ok_and(|card| {
-                std::mem::forget(card);
-                true
-            })
-        });
+        wait_for_card();
+        // It keeps the card powered, so that a reset could only be ours.
+        let _neighbour = neighbour(ShareMode::Shared);
         let token = tokens(&deck, 1).await.remove(0);
         submit(&token, Request::Refresh).await.unwrap();
         let events = |log: &str| log.lines().filter(|line| line.starts_with('#')).count();

@@ -168,14 +168,16 @@ impl Register {
         self.events.subscribe()
     }
 
-    /// Why the newest card that cannot be used cannot be.
+    /// Why the newest card that cannot be used cannot be. To be asked after [`Self::all_opened`]: a card that is still
+    /// being opened then does not get its turn.
     pub(crate) fn first_unusable(&self) -> Option<ScanError> {
-        self.state().cards.iter().rev().find_map(|card| match &card.stage {
-            Stage::Unusable(cause) => {
-                let reader = card.arrival.reader.clone();
-                Some(ScanError::CardUnusable { reader, cause: cause.clone() })
-            }
-            Stage::Opening | Stage::Token(_) | Stage::NotOurs => None,
+        self.state().cards.iter().rev().find_map(|card| {
+            let cause = match &card.stage {
+                Stage::Unusable(cause) => cause.clone(),
+                Stage::Opening => TokenError::Busy.to_string(),
+                Stage::Token(_) | Stage::NotOurs => return None,
+            };
+            Some(ScanError::CardUnusable { reader: card.arrival.reader.clone(), cause })
         })
     }
 
