@@ -16,7 +16,8 @@ fn no_pin_and_no_private_key_is_logged_or_shown_to_other_processes() {
     let _card = Card::insert(&reader.slot(), &[]);
     let home = Home::new(&reader, Scdaemon::under_test());
     let log = home.path("scdaemon.log");
-    let noisy = "verbose\nverbose\nverbose\ndebug-all\ndebug-level guru\ndebug-assuan-log-cats 65535\n";
+    let noisy =
+        "disable-ccid\nverbose\nverbose\nverbose\ndebug-all\ndebug-level guru\ndebug-assuan-log-cats 65535\n";
     home.write("scdaemon.conf", &format!("{noisy}log-file {}\n", log.display()));
     home.wait_for_card();
     let new = format!("user 123456\nnew {USER}\nadmin 12345678\nnewadmin {ADMIN}\n");

@@ -47,7 +47,8 @@ impl Home {
         symlink(env!("CARGO_BIN_EXE_claviger"), dir.path().join("claviger-scdaemon"))
             .expect("the folder is ours");
         let mut home = Self { dir, pcsc: reader.socket().to_owned(), scdaemon };
-        home.write("scdaemon.conf", "");
+        // GnuPG's from 2.3 on looks at PC/SC only when it may not drive USB readers itself.
+        home.write("scdaemon.conf", "disable-ccid\n");
         home.answers("user 123456\nadmin 12345678\n");
         home.switch_to(scdaemon);
         home
