@@ -119,7 +119,12 @@ async fn setattr(session: &mut Session, request: Request, talk: &mut dyn Convers
             CardRequest::SetAlgorithm(slot, attributes)
         }
     };
-    session.perform(card_request, talk).await.map(drop)
+    session.perform(card_request, talk).await?;
+    if writable == Writable::Object(DataObject::Kdf) {
+        // With the derivation the card's PINs have changed.
+        session.hub.pins.forget(session.token()?.insertion());
+    }
+    Ok(())
 }
 
 fn check_value(facts: &Facts, object: DataObject, value: &[u8]) -> Result<(), Error> {
