@@ -1,5 +1,5 @@
-//! Plays the transcripts of `testdata/transcripts/` against GnuPG's own scdaemon and against ours, over the pipe and
-//! over the socket.
+//! Plays the transcripts of `testdata/transcripts/` against GnuPG's own scdaemon and against ours: over the pipe, over
+//! the socket, and as a library.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -25,6 +25,11 @@ fn ours_says_it_over_the_pipe() {
 #[test]
 fn ours_says_it_over_the_socket() {
     all_played(&play_all(Height::Socket));
+}
+
+#[test]
+fn ours_says_it_without_a_process() {
+    all_played(&play_all(Height::Core));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The card of a transcript: `claviger-virtual-card`, and a tap on the wire between it and the reader. The tap lets a
+//! The card of a transcript: `claviger-virtual-card`, and a tap on the wire between it and the reader (vpcd, or our own
+//! reader socket). The tap lets a
 //! transcript answer single commands in the card's stead, and pull the card and put it back with its memory whole.
 //!
 //! Both wires speak vsmartcard's protocol: a length of two octets, then a command; a command of one octet is about
@@ -8,11 +9,12 @@
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::script::CardReply;
 
@@ -24,7 +26,7 @@ const GET_ATR: &[u8] = &[4];
 /// With other data, SELECT is another command.
 const SELECT: u8 = 0xA4;
 
-/// How long pcscd may take to see a card; it looks every 400 ms.
+/// How long a reader may take to see a card; pcscd looks every 400 ms.
 const INSERTION: Duration = Duration::from_secs(10);
 /// What is kept of the card's exchanges for a failure's notes.
 const EXCHANGES_KEPT: usize = 60;
@@ -71,9 +73,18 @@ impl Drop for VirtualCard {
     }
 }
 
-/// A vpcd slot, and the card that is put into it and pulled out of it.
+/// Where a card is put.
+#[derive(Debug, Clone)]
+pub(crate) enum Reader {
+    /// A slot of vpcd, at this TCP port.
+    Vpcd(u16),
+    /// Our own reader socket.
+    Socket(PathBuf),
+}
+
+/// A reader, and the card that is put into it and pulled out of it.
 pub(crate) struct Slot {
-    port: u16,
+    reader: Reader,
     beside: Option<VirtualCard>,
     inside: Option<Inside>,
     orders: Arc<Orders>,
@@ -81,7 +92,7 @@ pub(crate) struct Slot {
 
 /// A card in the slot: the thread between the two wires, which gives the card back when the reader's wire is cut.
 struct Inside {
-    reader: TcpStream,
+    reader: Plug,
     tap: JoinHandle<VirtualCard>,
 }
 
@@ -109,36 +120,32 @@ struct Ordered {
 }
 
 impl Slot {
-    /// The slot behind a TCP port, with a card beside it if there is one.
-    pub(crate) fn new(port: u16, card: Option<VirtualCard>) -> Self {
-        Self { port, beside: card, inside: None, orders: Arc::default() }
+    /// A reader with a card beside it, if there is one.
+    pub(crate) fn new(reader: Reader, card: Option<VirtualCard>) -> Self {
+        Self { reader, beside: card, inside: None, orders: Arc::default() }
     }
 
-    /// Puts the card in and waits until pcscd has noticed it.
+    /// Puts the card in and waits until the reader has noticed it.
     pub(crate) fn insert(&mut self) -> Result<(), String> {
         self.remove();
         let card = self.beside.take().ok_or("there is no card to insert")?;
-        let reader =
-            TcpStream::connect(("127.0.0.1", self.port)).map_err(|error| format!("vpcd: {error}"))?;
-        reader.set_nodelay(true).map_err(|error| error.to_string())?;
+        let reader = Plug::connect(&self.reader).map_err(|error| format!("{:?}: {error}", self.reader))?;
         let ours = reader.try_clone().map_err(|error| error.to_string())?;
         self.orders.lock().noticed = false;
         let orders = Arc::clone(&self.orders);
         let tap = std::thread::spawn(move || tap(ours, card, &orders));
         self.inside = Some(Inside { reader, tap });
-        let state = self.orders.lock();
-        let (state, _) = self
-            .orders
-            .noticed
-            .wait_timeout_while(state, INSERTION, |seen| !seen.noticed)
-            .unwrap_or_else(PoisonError::into_inner);
-        if state.noticed { Ok(()) } else { Err("pcscd did not notice the card".to_owned()) }
+        match self.reader {
+            Reader::Vpcd(_) => self.orders.wait_for_notice(),
+            // Whoever waits there is taken in by the next SERIALNO at the latest.
+            Reader::Socket(_) => Ok(()),
+        }
     }
 
     /// Pulls the card, if one is in.
     pub(crate) fn remove(&mut self) {
         if let Some(inside) = self.inside.take() {
-            let _ = inside.reader.shutdown(Shutdown::Both);
+            inside.reader.pull();
             self.beside = inside.tap.join().ok();
         }
     }
@@ -180,6 +187,12 @@ impl Orders {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wait_for_notice(&self) -> Result<(), String> {
+        let wait = self.noticed.wait_timeout_while(self.lock(), INSERTION, |seen| !seen.noticed);
+        let (seen, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        if seen.noticed { Ok(()) } else { Err("pcscd did not notice the card".to_owned()) }
+    }
+
     /// The reply to a command in the card's stead, if one was ordered.
     fn reply(&self, command: &[u8]) -> Option<CardReply> {
         let (header, data) = parsed(command)?;
@@ -206,24 +219,85 @@ impl Orders {
     }
 }
 
+/// The wire to a reader.
+enum Plug {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Plug {
+    fn connect(reader: &Reader) -> io::Result<Self> {
+        match reader {
+            Reader::Vpcd(port) => {
+                let wire = TcpStream::connect(("127.0.0.1", *port))?;
+                wire.set_nodelay(true)?;
+                Ok(Self::Tcp(wire))
+            }
+            Reader::Socket(path) => connect(path).map(Self::Unix),
+        }
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(wire) => wire.try_clone().map(Self::Tcp),
+            Self::Unix(wire) => wire.try_clone().map(Self::Unix),
+        }
+    }
+
+    fn pull(&self) {
+        let _ = match self {
+            Self::Tcp(wire) => wire.shutdown(Shutdown::Both),
+            Self::Unix(wire) => wire.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+/// Connects to a socket that may be opened only now.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let deadline = Instant::now() + INSERTION;
+    loop {
+        match UnixStream::connect(path) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            result => return result,
+        }
+    }
+}
+
+impl Read for Plug {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(wire) => wire.read(buffer),
+            Self::Unix(wire) => wire.read(buffer),
+        }
+    }
+}
+
+impl Write for Plug {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(wire) => wire.write(octets),
+            Self::Unix(wire) => wire.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Passes commands on until one of the wires is cut; then the card is without power, and given back.
-fn tap(mut reader: TcpStream, mut card: VirtualCard, orders: &Orders) -> VirtualCard {
+fn tap(mut reader: Plug, mut card: VirtualCard, orders: &Orders) -> VirtualCard {
     while let Ok(command) = receive(&mut reader) {
         if pass_on(&mut reader, &mut card, &command, orders).is_err() {
             break;
         }
     }
-    let _ = reader.shutdown(Shutdown::Both);
+    reader.pull();
     let _ = send(&mut card.wire, POWER_OFF);
     card
 }
 
-fn pass_on(
-    reader: &mut TcpStream,
-    card: &mut VirtualCard,
-    command: &[u8],
-    orders: &Orders,
-) -> io::Result<()> {
+fn pass_on(reader: &mut Plug, card: &mut VirtualCard, command: &[u8], orders: &Orders) -> io::Result<()> {
     match command {
         POWER_OFF | POWER_ON | RESET => send(&mut card.wire, command),
         GET_ATR => {
@@ -256,12 +330,12 @@ fn parsed(command: &[u8]) -> Option<([u8; 4], &[u8])> {
     Some((*header, data))
 }
 
-fn send(wire: &mut TcpStream, octets: &[u8]) -> io::Result<()> {
+fn send(wire: &mut impl Write, octets: &[u8]) -> io::Result<()> {
     let length = u16::try_from(octets.len()).map_err(io::Error::other)?;
     wire.write_all(&[&length.to_be_bytes()[..], octets].concat())
 }
 
-fn receive(wire: &mut TcpStream) -> io::Result<Vec<u8>> {
+fn receive(wire: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut length = [0; 2];
     wire.read_exact(&mut length)?;
     let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -295,7 +369,7 @@ mod tests {
 
     #[test]
     fn an_ordered_command_with_other_data_is_an_offence() {
-        let slot = Slot::new(0, None);
+        let slot = Slot::new(Reader::Vpcd(0), None);
         slot.order([0, 0x2A, 0x9E, 0x9A], vec![1, 2], CardReply::Octets(vec![0x69, 0x85]));
         let reply = slot.orders.reply(&[0, 0x2A, 0x9E, 0x9A, 2, 1, 3, 0]);
         assert_eq!(reply, Some(CardReply::Octets(vec![0x6F, 0x00])));
@@ -304,7 +378,7 @@ mod tests {
 
     #[test]
     fn an_ordered_command_that_is_never_asked_is_an_offence() {
-        let slot = Slot::new(0, None);
+        let slot = Slot::new(Reader::Vpcd(0), None);
         slot.order([0, 0x2A, 0x9E, 0x9A], vec![], CardReply::Gone);
         assert_eq!(slot.orders.reply(&[0, 0xCA, 0, 0x6E, 0]), None);
         assert_eq!(slot.as_before().unwrap(), "the card was never asked 002A9E9A");

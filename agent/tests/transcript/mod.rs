@@ -2,13 +2,16 @@
 //! another one. The file format is described in `testdata/transcripts/README.md`.
 //!
 //! `script` turns a file into steps, `pattern` compares a line, `play` walks the steps on a stage. `rehearsal` is the
-//! stage without programs, on which the player itself is tested; `theatre` is the one with real programs: `reader` a
-//! private pcscd, `card` the virtual card, `peer` GnuPG's scdaemon or ours. `coverage` is the table test.
+//! stage without a server, on which the player itself is tested. `theatre` sets the others: `programs` runs GnuPG's
+//! scdaemon or ours with a private pcscd (`reader`), `embedded` ours as a library; `card` is the virtual card that both
+//! have, `worlds` what is on it. `season` plays all files, `coverage` is the table test, `record` writes new files.
 
 mod card;
 pub(crate) mod coverage;
+mod embedded;
 pub(crate) mod pattern;
 pub(crate) mod play;
+mod programs;
 mod reader;
 mod record;
 pub(crate) mod rehearsal;

@@ -3,6 +3,7 @@
 //! `testdata/world/pcscd-vpcd` starts, and end with the test process.
 
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -53,7 +54,7 @@ impl Readers {
     }
 
     /// The slot that has been empty for longest, once it is seen to be.
-    pub(crate) fn take(&self) -> Lane {
+    pub(crate) fn take(&'static self) -> Lease {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free =
             self.freed.wait_while(free, |free| free.is_empty()).unwrap_or_else(PoisonError::into_inner);
@@ -61,14 +62,29 @@ impl Readers {
         drop(free);
         let empty = lane.left.map_or(COOLING, |left| left.elapsed());
         std::thread::sleep(COOLING.saturating_sub(empty));
-        lane
+        Lease { lane, readers: self }
     }
+}
 
-    /// Gives a slot back, without its card.
-    pub(crate) fn give_back(&self, lane: Lane) {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(Lane { left: Some(Instant::now()), ..lane });
-        self.freed.notify_one();
+/// A slot for as long as a play needs it. It is given back without its card.
+pub(crate) struct Lease {
+    lane: Lane,
+    readers: &'static Readers,
+}
+
+impl Deref for Lease {
+    type Target = Lane;
+
+    fn deref(&self) -> &Lane {
+        &self.lane
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut free = self.readers.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(Lane { left: Some(Instant::now()), ..self.lane.clone() });
+        self.readers.freed.notify_one();
     }
 }
 

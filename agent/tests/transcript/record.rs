@@ -36,9 +36,9 @@ pub(crate) fn record(
             (None, _) => writeln!(out, "{said}"),
         };
         while let Some(step) = steps.next_if(|step| step.line == index + 1) {
-            let Some(session) = sessions.step(&step.action, &mut stage)? else { continue };
+            let Some(session) = sessions.step(&step.action, stage.as_mut())? else { continue };
             if !line.starts_with('!') {
-                prompt = replies(session, sessions.wire(session, &mut stage)?, &mut out);
+                prompt = replies(session, sessions.wire(session, stage.as_mut())?, &mut out);
             }
         }
     }

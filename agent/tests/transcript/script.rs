@@ -48,9 +48,11 @@ pub(crate) enum Card {
 /// The heights at which a transcript can be played.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Play {
-    /// `--multi-server`: session 1 is the pipe or a socket, the others are sockets.
+    /// Session 1 is the pipe or a socket, the others are sockets; or all are streams in memory.
     #[default]
     Everywhere,
+    /// `program`: not where there is no process.
+    Program,
     /// `--multi-server`, session 1 is the pipe.
     Pipe,
     /// `--server`: the pipe, and no socket at all.
@@ -288,6 +290,7 @@ fn card(text: &str) -> Card {
 
 fn play(text: &str) -> Result<Play, Problem> {
     match text {
+        "program" => Ok(Play::Program),
         "pipe" => Ok(Play::Pipe),
         "server" => Ok(Play::Server),
         _ => Err(not_understood(text)),

@@ -165,5 +165,5 @@ fn played(transcript: &Transcript, height: Height) -> Result<Played, String> {
     let mut stage = Theatre::open()?
         .stage(&transcript.scene, height)
         .map_err(|what| format!("{}: the scene could not be set: {what}", transcript.name))?;
-    play(transcript, &mut stage).map_err(|failure: Box<Failure>| failure.to_string())
+    play(transcript, stage.as_mut()).map_err(|failure: Box<Failure>| failure.to_string())
 }
