@@ -1,5 +1,7 @@
 //! Cards that are not there, go in the middle of something, come back, or are reset by a neighbour.
 
+use std::path::Path;
+
 use crate::world::jobs::{decrypt, generate, seal, sign, signs};
 use crate::world::{Card, Home, Reader, Scdaemon, Seen, Sshd, Wire};
 
@@ -19,6 +21,16 @@ fn without_a_card_gpg_says_what_it_says_with_stock() {
     assert_eq!(stock, ours);
     assert!(ours.0[0].contains("No such device"), "{ours:?}");
     assert!(ours.1[0].contains("Please insert the card"), "{ours:?}");
+}
+
+#[test]
+fn without_pcscd_there_is_no_card_and_the_log_names_cause_and_cure() {
+    let home = Home::with_pcsc(Path::new("/nonexistent/pcscd.comm"), Scdaemon::Ours);
+    let log = home.path("scdaemon.log");
+    home.write("scdaemon.conf", &format!("log-file {}\n", log.display()));
+    home.gpg(&["--card-status"]).fails().shows("OpenPGP card not available");
+    let logged = std::fs::read_to_string(log).expect("it was written");
+    assert!(logged.contains("start pcscd") && logged.contains("apt install pcscd"), "{logged}");
 }
 
 #[test]

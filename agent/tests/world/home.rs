@@ -38,6 +38,11 @@ pub(crate) struct Home {
 impl Home {
     /// A home whose scdaemon sees `reader` and no other, and where a new card's PINs are known to pinentry.
     pub(crate) fn new(reader: &Reader, scdaemon: Scdaemon) -> Self {
+        Self::with_pcsc(reader.socket(), scdaemon)
+    }
+
+    /// A home whose scdaemon looks for pcscd at `socket`.
+    pub(crate) fn with_pcsc(socket: &Path, scdaemon: Scdaemon) -> Self {
         // Sockets live in it, and their paths may have 107 octets: no deep folder.
         let private = fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("cv").permissions(private).tempdir_in("/tmp");
@@ -46,7 +51,7 @@ impl Home {
             .expect("the folder is ours");
         symlink(env!("CARGO_BIN_EXE_claviger"), dir.path().join("claviger-scdaemon"))
             .expect("the folder is ours");
-        let mut home = Self { dir, pcsc: reader.socket().to_owned(), scdaemon };
+        let mut home = Self { dir, pcsc: socket.to_owned(), scdaemon };
         // GnuPG's from 2.3 on looks at PC/SC only when it may not drive USB readers itself.
         home.write("scdaemon.conf", "disable-ccid\n");
         home.answers("user 123456\nadmin 12345678\n");
