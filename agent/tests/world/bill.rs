@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::jobs::{decrypt, generate, seal, sign};
-use super::{Card, Home, Reader, Scdaemon, Seen};
+use super::{Card, Home, Reader, Scdaemon, Seen, Sshd};
 
 /// A job and the most commands that ours may send for it.
 pub(crate) struct Job {
@@ -14,7 +14,7 @@ pub(crate) struct Job {
 }
 
 /// The jobs in the order of [`Bill::entries`]. A budget is a promise to the person: cards are slow.
-pub(crate) const JOBS: [Job; 7] = [
+pub(crate) const JOBS: [Job; 9] = [
     // SELECT, 6E, three public keys, 65, 5F50, 5E, 7A, F9, four private objects.
     Job { name: "gpg --card-status, cold", budget: 14 },
     // 6E, which is the probe and brings the PIN tries; 7A.
@@ -28,6 +28,10 @@ pub(crate) const JOBS: [Job; 7] = [
     Job { name: "decryption, first", budget: 3 },
     // DECIPHER goes first.
     Job { name: "decryption, next", budget: 1 },
+    // Probe, VERIFY 82, INTERNAL AUTHENTICATE.
+    Job { name: "ssh log-in, first", budget: 3 },
+    // INTERNAL AUTHENTICATE goes first.
+    Job { name: "ssh log-in, next", budget: 1 },
 ];
 
 /// The cost of each of the [`JOBS`].
@@ -48,6 +52,7 @@ pub(crate) struct Entry {
 pub(crate) struct Desk {
     /// Where the jobs are done.
     pub(crate) home: Home,
+    sshd: Sshd,
     card: Card,
     _reader: Reader,
 }
@@ -61,7 +66,8 @@ impl Desk {
         home.wait_for_card();
         generate(&home, &["2", "1", "2", "1", "2", "1"]);
         seal(&home);
-        Self { home, card, _reader: reader }
+        let sshd = Sshd::for_key(&home.ssh_keys().ok().text());
+        Self { home, sshd, card, _reader: reader }
     }
 
     /// Does every job with one of the scdaemons.
@@ -77,6 +83,8 @@ impl Desk {
         entries.extend([self.cost(sign), self.cost(sign)]);
         self.forget_verifications();
         entries.extend([self.cost(decrypt), self.cost(decrypt)]);
+        self.forget_verifications();
+        entries.extend([self.cost(|home| self.sshd.log_in(home)), self.cost(|home| self.sshd.log_in(home))]);
         self.toggle_forced_pin();
         Bill { entries }
     }
@@ -92,9 +100,9 @@ impl Desk {
         self.home.card_edit(&["admin", "forcesig", "quit"]).ok();
     }
 
-    /// Resets the card, and lets the scdaemon read again what it keeps of it.
+    /// Resets the card, which only a session that has it can do, and lets the scdaemon read again what it keeps of it.
     fn forget_verifications(&self) {
-        self.home.agent(&["SCD RESET", "SCD SERIALNO"]).ok().shows("S SERIALNO ");
+        self.home.agent(&["SCD SERIALNO", "SCD RESET", "SCD SERIALNO"]).ok().shows("S SERIALNO ");
         self.home.gpg(&["--card-status"]).ok();
     }
 }
