@@ -26,6 +26,11 @@ const GET_ATR: &[u8] = &[4];
 /// With other data, SELECT is another command.
 const SELECT: u8 = 0xA4;
 
+/// The commands that carry PINs: their data are not noted.
+const VERIFY: u8 = 0x20;
+const CHANGE_PIN: u8 = 0x24;
+const RESET_PIN: u8 = 0x2C;
+
 /// How long a reader may take to see a card; pcscd looks every 400 ms.
 const INSERTION: Duration = Duration::from_secs(10);
 /// What is kept of the card's exchanges for a failure's notes.
@@ -215,7 +220,11 @@ impl Orders {
         if seen.exchanges.len() == EXCHANGES_KEPT {
             seen.exchanges.remove(0);
         }
-        seen.exchanges.push(format!("{} -> {}", hex(command), hex(reply)));
+        let shown = match command {
+            [_, VERIFY | CHANGE_PIN | RESET_PIN, _, _, ..] => &command[..4],
+            _ => command,
+        };
+        seen.exchanges.push(format!("{} -> {}", hex(shown), hex(reply)));
     }
 }
 
