@@ -1,6 +1,6 @@
 //! APDU: raw commands to the card; and KILLSCD, which ends the process.
 
-use claviger_assuan::args::{Args, Given};
+use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::Error;
 use claviger_cards::token::{Reply, Request as CardRequest};
@@ -19,8 +19,9 @@ APDU [--atr|--dump-atr|--data-atr] [--more] [--exlen[=N]] [hexstring]
 
 Send a raw command to the card, as it is, and return the answer with its
 status word. Without HEXSTRING it is only looked whether there is a
-card. --more follows 61xx with GET RESPONSE and joins the answers;
---exlen is accepted for GnuPG's sake, an answer may always be long.
+card. --more follows 61xx with GET RESPONSE and joins the answers.
+--exlen is accepted for GnuPG's sake: the answer may always be as long
+as the command asks.
 
   --atr       return the answer to reset as S CARD-ATR <hex>
   --dump-atr  return it in words
@@ -57,9 +58,7 @@ fn request(arguments: Args<'_>) -> Result<Request, Error> {
     } else {
         Atr::No
     };
-    // An extended answer is followed up as GnuPG's --exlen does.
-    let more = arguments.flag("--more") || arguments.value_anywhere("--exlen") != Given::Absent;
-    Ok(Request { atr, more, command: command(arguments.rest()) })
+    Ok(Request { atr, more: arguments.flag("--more"), command: command(arguments.rest()) })
 }
 
 /// Pairs of digits, with blanks and colons between them; ends at the first other octet.

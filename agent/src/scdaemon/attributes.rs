@@ -28,10 +28,12 @@ $SIGNKEYID $ENCRKEYID $AUTHKEYID $DISPSERIALNO";
 /// An attribute: how it is come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attribute {
-    /// A data object, escaped.
+    /// A data object, escaped. An empty one gives no line, a missing one is an error.
     Object(DataObject),
-    /// As `Object`, but one that is missing gives no line and no error.
+    /// As `Object`, but a missing one is none.
     Optional(DataObject),
+    /// A part of the cardholder's data, escaped. An empty one gives its bare name, a missing one no line.
+    Cardholder(DataObject),
     /// The reference of a slot.
     Reference(Slot),
     /// Both UIF octets of a slot.
@@ -61,9 +63,9 @@ static ATTRIBUTES: &[(&str, Attribute)] = &[
     ("AID", Attribute::Aid),
     ("EXTCAP", Attribute::Capabilities),
     ("MANUFACTURER", Attribute::Manufacturer),
-    ("DISP-NAME", Attribute::Optional(DataObject::Name)),
-    ("DISP-LANG", Attribute::Optional(DataObject::Language)),
-    ("DISP-SEX", Attribute::Optional(DataObject::Sex)),
+    ("DISP-NAME", Attribute::Cardholder(DataObject::Name)),
+    ("DISP-LANG", Attribute::Cardholder(DataObject::Language)),
+    ("DISP-SEX", Attribute::Cardholder(DataObject::Sex)),
     ("LOGIN-DATA", Attribute::Optional(DataObject::Login)),
     ("PUBKEY-URL", Attribute::Optional(DataObject::Url)),
     ("KEY-FPR", Attribute::Fingerprints),
@@ -132,10 +134,14 @@ pub(super) async fn send(
     match attribute {
         Attribute::Object(object) => {
             let content = session.object(object).await?.ok_or(scd(Code::NO_OBJ))?;
-            talk.status(name, &percent_plus(&content));
+            send_unless_empty(name, &content, talk);
             Ok(())
         }
         Attribute::Optional(object) => {
+            send_unless_empty(name, &session.object(object).await?.unwrap_or_default(), talk);
+            Ok(())
+        }
+        Attribute::Cardholder(object) => {
             if let Some(content) = session.object(object).await? {
                 talk.status(name, &percent_plus(&content));
             }
@@ -151,6 +157,12 @@ pub(super) async fn send(
         Attribute::KeyStatus => key_status(session, talk).await,
         Attribute::KeyAttributesInfo => key_attributes_info(session, talk).await,
         known => send_known(session, name, known, talk),
+    }
+}
+
+fn send_unless_empty(name: &str, content: &[u8], talk: &mut dyn Conversation) {
+    if !content.is_empty() {
+        talk.status(name, &percent_plus(content));
     }
 }
 
@@ -186,6 +198,7 @@ fn send_known(
         Attribute::DisplaySerial => vec![status::display_serial(&facts)],
         Attribute::Object(_)
         | Attribute::Optional(_)
+        | Attribute::Cardholder(_)
         | Attribute::Touch(_)
         | Attribute::AllTouch
         | Attribute::KeyStatus

@@ -27,6 +27,8 @@ Power the session's card down. It is powered up when it is next needed;
 its PINs have to be given anew then.";
 
 async fn restart(session: &mut Session, (): (), _talk: &mut dyn Conversation) -> Result<(), Error> {
+    // A card that is gone by now stays a removed one for the next client, as in GnuPG.
+    session.notice_removal();
     session.deselect();
     session.hub.release_lock(session.id);
     Ok(())

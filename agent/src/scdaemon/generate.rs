@@ -11,7 +11,7 @@ use claviger_keys::{EcdhParams, PublicKey};
 use super::errors::{parameter, scd};
 use super::perform::unexpected;
 use super::session::Session;
-use super::{Command, key_reference, parse, row, set, status};
+use super::{Command, key_reference, parse, row, set, status, write};
 
 /// The most hexadecimal digits of a number in one KEY-DATA line; what is longer is cut, with `-` for its name before
 /// the last part.
@@ -78,8 +78,9 @@ async fn genkey(
     request: GenkeyRequest,
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
-    session.refuse_if_admin_is_denied()?;
     let slot = key_reference::slot_or_number(&request.id).ok_or(scd(Code::INV_ID))?;
+    write::refuse_if_occupied(session, slot, request.force)?;
+    session.refuse_if_admin_is_denied()?;
     let facts = session.facts()?;
     let attributes = match &request.algorithm {
         Some(name) => Some(set::attributes_by_name(&facts, slot, name)?),

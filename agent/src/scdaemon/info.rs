@@ -88,7 +88,7 @@ async fn getinfo(session: &mut Session, what: What, talk: &mut dyn Conversation)
         What::SocketName => socket_name(session, talk)?,
         What::Connections => talk.data(session.hub.connections().to_string().as_bytes()),
         What::Status => talk.data(state(session).await),
-        What::ReaderList => readers(session, talk).await,
+        What::ReaderList => readers(session, talk).await?,
         What::DenyAdmin => refuse_unless(session.hub.settings.deny_admin, Code::GENERAL)?,
         What::AppList => talk.data(APPLICATIONS.map(|name| format!("{name}:\n")).concat().as_bytes()),
         What::CardList => cards(session, talk, |token| token.serial())?,
@@ -118,13 +118,16 @@ async fn state(session: &mut Session) -> &'static [u8] {
     if session.pass(Allowed::WithCard).await.is_ok() { b"u" } else { b"r" }
 }
 
-async fn readers(session: &Session, talk: &mut dyn Conversation) {
+async fn readers(session: &Session, talk: &mut dyn Conversation) -> Result<(), Error> {
     if let Err(error) = session.hub.deck.scan().await {
         tracing::info!(%error, "no readers to list");
     }
     for reader in session.hub.deck.readers() {
         talk.data(format!("{reader}\n").as_bytes());
+        // A data line for each, for people who read along.
+        talk.flush().await.map_err(|_| scd(Code::EPIPE))?;
     }
+    Ok(())
 }
 
 /// One line for each card; without cards GnuPG 2.4's error.

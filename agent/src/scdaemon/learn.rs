@@ -93,9 +93,9 @@ async fn ask_whether_known(session: &Session, talk: &mut dyn Conversation) -> Re
 const ALWAYS: [(&str, Attribute); 12] = [
     ("EXTCAP", Attribute::Capabilities),
     ("MANUFACTURER", Attribute::Manufacturer),
-    ("DISP-NAME", Attribute::Optional(DataObject::Name)),
-    ("DISP-LANG", Attribute::Optional(DataObject::Language)),
-    ("DISP-SEX", Attribute::Optional(DataObject::Sex)),
+    ("DISP-NAME", Attribute::Cardholder(DataObject::Name)),
+    ("DISP-LANG", Attribute::Cardholder(DataObject::Language)),
+    ("DISP-SEX", Attribute::Cardholder(DataObject::Sex)),
     ("PUBKEY-URL", Attribute::Optional(DataObject::Url)),
     ("LOGIN-DATA", Attribute::Optional(DataObject::Login)),
     ("KEY-FPR", Attribute::Fingerprints),

@@ -65,6 +65,9 @@ async fn passwd(
     session.facts()?;
     let slot = key_reference::slot_or_number(&request.pin).ok_or(scd(Code::INV_ID))?;
     let (change, changed) = change(&request, slot)?;
+    if request.reset {
+        session.refuse_if_admin_is_denied()?;
+    }
     session.perform(change, talk).await?;
     for pin in changed {
         session.hub.pins.forget_pin(token.insertion(), *pin);
@@ -101,6 +104,7 @@ async fn checkpin(session: &mut Session, id: String, talk: &mut dyn Conversation
     if !rest.contains("[CHV3]") {
         return check_user_pin(session, talk).await;
     }
+    session.refuse_if_admin_is_denied()?;
     session.refresh().await?;
     match session.facts()?.pin_status.tries(PinRef::Admin) {
         0 => Err(scd(Code::PIN_BLOCKED)),

@@ -94,7 +94,11 @@ async fn serialno(
             Ok(())
         }
         Err(error) => {
-            session.mark_removed();
+            session.require_selection();
+            // What was selected before stays the measure for the next application that is named.
+            if error.code() != Code::CONFLICT {
+                session.deselect();
+            }
             Err(error)
         }
     }
@@ -106,11 +110,12 @@ async fn find(session: &mut Session, request: &SerialnoRequest) -> Result<String
         && let Some(selected) = session.selected().cloned()
     {
         let same = if selected.raw { UNDEFINED } else { OPENPGP };
-        return if application.eq_ignore_ascii_case(same) {
-            Ok(serial_of(&selected.token, selected.raw))
-        } else {
-            Err(scd(Code::CONFLICT))
-        };
+        if !application.eq_ignore_ascii_case(same) {
+            return Err(scd(Code::CONFLICT));
+        }
+        let serial = serial_of(&selected.token, selected.raw);
+        session.select(selected.token, selected.raw);
+        return Ok(serial);
     }
     let raw = match request.application.as_deref() {
         None => false,

@@ -157,13 +157,19 @@ impl Session {
         self.selected = None;
     }
 
-    /// Marks that no command is served until a card was selected.
-    pub(super) fn mark_removed(&mut self) {
-        self.deselect();
+    /// No command is served until a card was selected by name.
+    pub(super) fn require_selection(&mut self) {
         self.removed = true;
     }
 
-    fn notice_removal(&mut self) {
+    /// The selected card is gone.
+    pub(super) fn mark_removed(&mut self) {
+        self.deselect();
+        self.require_selection();
+    }
+
+    /// Drops the selection if its card was removed, or reset by a client, since it was selected.
+    pub(super) fn notice_removal(&mut self) {
         let lost = self.selected.as_ref().is_some_and(|selected| {
             !selected.token.is_present() || self.hub.resets(selected.token.insertion()) != selected.resets
         });

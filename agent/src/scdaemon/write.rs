@@ -86,9 +86,9 @@ async fn writekey(
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
     let octets = talk.inquire("KEYDATA", b"", MAX_KEY).await.map_err(|error| scd(error.code()))?;
-    session.refuse_if_admin_is_denied()?;
     let slot = key_reference::slot(&request.id).ok_or(scd(Code::INV_ID))?;
     refuse_if_occupied(session, slot, request.force)?;
+    session.refuse_if_admin_is_denied()?;
     let key = SecretKey::from_keydata(octets.as_bytes()).map_err(|error| from_keydata(&error))?;
     drop(octets);
     // Agents before 2.4.1 do not send these parameters, and their gpg computes fingerprints with its own.
@@ -99,7 +99,7 @@ async fn writekey(
 }
 
 /// GnuPG looks whether there is a key before it looks at the new one.
-fn refuse_if_occupied(session: &Session, slot: Slot, force: bool) -> Result<(), Error> {
+pub(super) fn refuse_if_occupied(session: &Session, slot: Slot, force: bool) -> Result<(), Error> {
     if session.facts()?.has_fingerprint(slot) && !force { Err(scd(Code::EEXIST)) } else { Ok(()) }
 }
 

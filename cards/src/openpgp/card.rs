@@ -26,6 +26,8 @@ pub(crate) struct Card {
     pub(crate) occurrence: u8,
     /// Somebody's raw command may have changed anything: 6E comes first.
     pub(crate) stale: bool,
+    /// A PIN was refused without a word on the tries that are left: 6E comes before the next question.
+    pub(crate) tries_unknown: bool,
     /// How often our application was selected; every time it forgets what was verified.
     pub(crate) selections: u32,
     most_tries: [u8; 3],
@@ -41,6 +43,7 @@ impl Card {
             selected: false,
             occurrence: 0,
             stale: false,
+            tries_unknown: false,
             selections: 0,
             most_tries: [FULL_TRIES; 3],
         }
@@ -118,6 +121,7 @@ impl Card {
 
     /// A PIN was wrong; `left` if the card said how many tries there are now.
     pub(crate) fn pin_was_wrong(&mut self, pin: PinRef, left: Option<u8>) {
+        self.tries_unknown = left.is_none();
         let left = left.unwrap_or_else(|| self.facts.pin_status.tries(pin).saturating_sub(1));
         self.facts_mut().pin_status.set_tries(pin, left);
         self.set_verified(pin, false);
@@ -125,6 +129,7 @@ impl Card {
 
     /// Remembers the most tries that a counter showed, for cards that have more than usual.
     pub(crate) fn tries_were_read(&mut self) {
+        self.tries_unknown = false;
         for pin in [PinRef::User, PinRef::ResetCode, PinRef::Admin] {
             let tries = self.facts.pin_status.tries(pin);
             let most = &mut self.most_tries[counter(pin)];

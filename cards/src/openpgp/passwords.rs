@@ -34,12 +34,12 @@ impl Session<'_> {
         }
         self.probe()?;
         if self.lost_tries(progress, which) {
-            return Ok(self.ask_again(progress, which));
+            return self.ask_again(progress, which);
         }
         let (Some(old), Some(new)) =
             (progress.take(PinPurpose::Old(which)), progress.take(PinPurpose::New(which)))
         else {
-            return Ok(Step::Ask(self.question_old(which)));
+            return self.question_old(which).map(Step::Ask);
         };
         let changed = self.probe()?.change(which, &old, &new);
         self.forget_pin(which);
@@ -60,12 +60,12 @@ impl Session<'_> {
         }
         self.probe()?;
         if self.lost_tries(progress, code) {
-            return Ok(self.ask_again(progress, code));
+            return self.ask_again(progress, code);
         }
         let (Some(old), Some(new)) =
             (progress.take(PinPurpose::Old(code)), progress.take(PinPurpose::New(PinRef::User)))
         else {
-            return Ok(Step::Ask(self.question_old(code)));
+            return self.question_old(code).map(Step::Ask);
         };
         let unblocked = self.probe()?.unblock_with_code(&old, &new);
         self.forget_pin(PinRef::User);
@@ -128,7 +128,7 @@ impl Session<'_> {
     ) -> Result<Option<Step>, TokenError> {
         let (old_purpose, new_purpose) = (PinPurpose::Old(old), PinPurpose::New(new));
         match progress.peek(old_purpose) {
-            None => return Ok(Some(Step::Ask(self.question_old(old)))),
+            None => return self.question_old(old).map(|question| Some(Step::Ask(question))),
             Some(pin) => check_length(old_purpose, pin)?,
         }
         match progress.peek(new_purpose) {
@@ -138,9 +138,9 @@ impl Session<'_> {
     }
 
     /// The old one is asked for again, because there are fewer tries than the prompt said; the new one stays.
-    fn ask_again(&self, progress: &mut Progress, old: PinRef) -> Step {
+    fn ask_again(&mut self, progress: &mut Progress, old: PinRef) -> Result<Step, TokenError> {
         drop(progress.take(PinPurpose::Old(old)));
-        Step::Ask(self.question_old(old))
+        self.question_old(old).map(Step::Ask)
     }
 
     fn forget_pin(&mut self, which: PinRef) {

@@ -126,7 +126,7 @@ impl Session<'_> {
                 return Err(TokenError::PinBlocked(pin));
             }
         }
-        let tries = self.tries(pin);
+        let tries = self.known_tries(pin)?;
         Ok(Question {
             purpose: PinPurpose::Unlock(pin),
             tries_left: Some(tries),
@@ -135,14 +135,22 @@ impl Session<'_> {
     }
 
     /// The question for a PIN that is about to be changed.
-    pub(crate) fn question_old(&self, pin: PinRef) -> Question {
-        let tries_left = Some(self.tries(pin));
-        Question { purpose: PinPurpose::Old(pin), tries_left, may_use_cache: false }
+    pub(crate) fn question_old(&mut self, pin: PinRef) -> Result<Question, TokenError> {
+        let tries_left = Some(self.known_tries(pin)?);
+        Ok(Question { purpose: PinPurpose::Old(pin), tries_left, may_use_cache: false })
     }
 
     /// The question for a new PIN.
     pub(crate) fn question_new(pin: PinRef) -> Question {
         Question { purpose: PinPurpose::New(pin), tries_left: None, may_use_cache: false }
+    }
+
+    /// The tries as last read, read afresh if the card has refused a PIN since without counting aloud.
+    fn known_tries(&mut self, pin: PinRef) -> Result<u8, TokenError> {
+        if self.card.tries_unknown {
+            self.probe()?;
+        }
+        Ok(self.tries(pin))
     }
 
     pub(crate) fn tries(&self, pin: PinRef) -> u8 {

@@ -281,7 +281,11 @@ impl Probed<'_, '_> {
                 card.pin_was_wrong(which, Some(left));
                 Err(TokenError::WrongPin { pin: which, tries_left: Some(left) })
             }
-            sw => Err(TokenError::Status { operation: name::VERIFY, sw }),
+            sw => {
+                // Whether it cost a try, only the card knows.
+                card.tries_unknown = true;
+                Err(TokenError::Status { operation: name::VERIFY, sw })
+            }
         }
     }
 }
