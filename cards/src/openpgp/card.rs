@@ -26,7 +26,7 @@ pub(crate) struct Card {
     pub(crate) occurrence: u8,
     /// Somebody's raw command may have changed anything: 6E comes first.
     pub(crate) stale: bool,
-    /// A PIN was refused without a word on the tries that are left: 6E comes before the next question.
+    /// A PIN was refused in a way that does not tell whether it cost a try: 6E comes before the next question.
     pub(crate) tries_unknown: bool,
     /// How often our application was selected; every time it forgets what was verified.
     pub(crate) selections: u32,
@@ -121,7 +121,6 @@ impl Card {
 
     /// A PIN was wrong; `left` if the card said how many tries there are now.
     pub(crate) fn pin_was_wrong(&mut self, pin: PinRef, left: Option<u8>) {
-        self.tries_unknown = left.is_none();
         let left = left.unwrap_or_else(|| self.facts.pin_status.tries(pin).saturating_sub(1));
         self.facts_mut().pin_status.set_tries(pin, left);
         self.set_verified(pin, false);

@@ -145,7 +145,7 @@ impl Session<'_> {
         Question { purpose: PinPurpose::New(pin), tries_left: None, may_use_cache: false }
     }
 
-    /// The tries as last read, read afresh if the card has refused a PIN since without counting aloud.
+    /// The tries as last known, read afresh if the card has refused a PIN since in words that nobody can count by.
     fn known_tries(&mut self, pin: PinRef) -> Result<u8, TokenError> {
         if self.card.tries_unknown {
             self.probe()?;
