@@ -111,9 +111,17 @@ struct Orders {
 #[derive(Default)]
 struct Seen {
     answers: Vec<Ordered>,
-    noticed: bool,
+    /// How often the reader has looked at the card since it was powered on.
+    looks: Option<usize>,
     offence: Option<String>,
     exchanges: Vec<String>,
+}
+
+impl Seen {
+    /// pcscd looks at the card to power it on and tells its clients then; the look after that comes later.
+    fn is_announced(&self) -> bool {
+        self.looks.is_some_and(|looks| looks >= 2)
+    }
 }
 
 /// A command that is not passed on to the card.
@@ -130,13 +138,13 @@ impl Slot {
         Self { reader, beside: card, inside: None, orders: Arc::default() }
     }
 
-    /// Puts the card in and waits until the reader has noticed it.
+    /// Puts the card in and waits until pcscd has told its clients of it.
     pub(crate) fn insert(&mut self) -> Result<(), String> {
         self.remove();
         let card = self.beside.take().ok_or("there is no card to insert")?;
         let reader = Plug::connect(&self.reader).map_err(|error| format!("{:?}: {error}", self.reader))?;
         let ours = reader.try_clone().map_err(|error| error.to_string())?;
-        self.orders.lock().noticed = false;
+        self.orders.lock().looks = None;
         let orders = Arc::clone(&self.orders);
         let tap = std::thread::spawn(move || tap(ours, card, &orders));
         self.inside = Some(Inside { reader, tap });
@@ -193,9 +201,9 @@ impl Orders {
     }
 
     fn wait_for_notice(&self) -> Result<(), String> {
-        let wait = self.noticed.wait_timeout_while(self.lock(), INSERTION, |seen| !seen.noticed);
+        let wait = self.noticed.wait_timeout_while(self.lock(), INSERTION, |seen| !seen.is_announced());
         let (seen, _) = wait.unwrap_or_else(PoisonError::into_inner);
-        if seen.noticed { Ok(()) } else { Err("pcscd did not notice the card".to_owned()) }
+        if seen.is_announced() { Ok(()) } else { Err("pcscd did not notice the card".to_owned()) }
     }
 
     /// The reply to a command in the card's stead, if one was ordered.
@@ -308,11 +316,15 @@ fn tap(mut reader: Plug, mut card: VirtualCard, orders: &Orders) -> VirtualCard 
 
 fn pass_on(reader: &mut Plug, card: &mut VirtualCard, command: &[u8], orders: &Orders) -> io::Result<()> {
     match command {
-        POWER_OFF | POWER_ON | RESET => send(&mut card.wire, command),
+        POWER_OFF | POWER_ON | RESET => {
+            orders.lock().looks.get_or_insert(0);
+            send(&mut card.wire, command)
+        }
         GET_ATR => {
             let atr = card.exchange(command)?;
             send(reader, &atr)?;
-            orders.lock().noticed = true;
+            let mut seen = orders.lock();
+            seen.looks = seen.looks.map(|looks| looks.saturating_add(1));
             orders.noticed.notify_all();
             Ok(())
         }

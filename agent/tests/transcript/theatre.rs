@@ -18,9 +18,6 @@ use super::worlds::World;
 /// Where `make` leaves the virtual card.
 const VIRTUAL_CARD: &str = "cards/virtual/target/release/claviger-virtual-card";
 
-/// After a reader has noticed a card, it still has to say so.
-const INSERTION_SEEN: Duration = Duration::from_millis(100);
-
 /// Whose scdaemon is played, and how it is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Height {
@@ -161,7 +158,6 @@ impl Scenery {
                     self.slot.exchange_card(card.ok_or("no card")?);
                 }
                 self.slot.insert()?;
-                std::thread::sleep(INSERTION_SEEN);
             }
             TokenEvent::Answers { header, data, reply } => {
                 self.slot.order(*header, data.clone(), reply.clone())
