@@ -64,6 +64,15 @@ pub enum ScanError {
         /// PC/SC's own words.
         cause: String,
     },
+    /// The PC/SC service does not let this user in.
+    #[error(
+        "PC/SC refuses this user: {cause}; allow org.debian.pcsc-lite.access_pcsc in a polkit rule, or log in at the \
+         console"
+    )]
+    Denied {
+        /// PC/SC's own words.
+        cause: String,
+    },
     /// The reader socket could not be opened.
     #[error("cannot listen at {}: {cause}", path.display())]
     ReaderSocket {
@@ -80,6 +89,17 @@ pub enum ScanError {
         /// Why.
         cause: String,
     },
+}
+
+impl From<::pcsc::Error> for ScanError {
+    fn from(error: ::pcsc::Error) -> Self {
+        let cause = error.to_string();
+        if error == ::pcsc::Error::SecurityViolation {
+            Self::Denied { cause }
+        } else {
+            Self::NoService { cause }
+        }
+    }
 }
 
 /// Something happened to a token.
@@ -206,7 +226,7 @@ impl Deck {
         };
         let answer = timeout(self.inner.config.deadline, answer).await;
         match answer {
-            Ok(Ok(outcome)) => outcome.map_err(|cause| ScanError::NoService { cause }),
+            Ok(Ok(outcome)) => outcome.map_err(ScanError::from),
             Ok(Err(_)) | Err(_) => Err(ScanError::NoService { cause: "it does not answer".to_owned() }),
         }
     }

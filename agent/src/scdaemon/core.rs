@@ -6,11 +6,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use claviger_assuan::error::Source;
 use claviger_assuan::server::Session as WireSession;
 use claviger_assuan_tokio::server;
-use claviger_cards::deck::{Change, Deck, DeckConfig};
+use claviger_cards::deck::{Change, Deck, DeckConfig, TokenHandle};
+use claviger_cards::token::{Job, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument as _;
 
@@ -22,6 +24,9 @@ use super::{TABLE, command_line};
 
 /// The first words to each client; GnuPG's, since people's scripts look for them.
 const GREETING: &str = "GNU Privacy Guard's Smartcard server ready";
+
+/// How long cards are given to forget verifications at the end.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A scdaemon that has no process of its own.
 pub struct Scdaemon {
@@ -91,6 +96,21 @@ impl Scdaemon {
             if session.kill { Asked::ToEnd } else { Asked::Nothing }
         };
         conversation.instrument(span)
+    }
+
+    /// Makes the cards forget which PINs were verified, as far as they can, before nobody watches over them any more.
+    pub(super) async fn lock_cards(&self) {
+        let verified = |token: &TokenHandle| token.facts().verified.contains(&true);
+        let forget = async {
+            for token in self.hub.deck.tokens().into_iter().filter(verified) {
+                if let Err(error) = token.submit(Job::new(Request::ForgetVerifications)).await {
+                    tracing::info!(%error, serial = token.serial(), "the card stays unlocked");
+                }
+            }
+        };
+        if tokio::time::timeout(GOODBYE, forget).await.is_err() {
+            tracing::info!("a card is busy and stays unlocked");
+        }
     }
 
     /// What goes on beside the sessions: reader socket, card events, the end of remembered PINs.

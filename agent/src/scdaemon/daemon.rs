@@ -7,7 +7,7 @@
 //! | `--daemon` | no | yes | on a signal, KILLSCD, or with the program that it was started for |
 //!
 //! SIGTERM waits for open sessions, unless it comes for the third time; SIGINT does not wait. SIGHUP forgets PINs,
-//! SIGUSR1 writes the state to the log. Nothing is told to a card at the end: it stays as it is.
+//! SIGUSR1 writes the state to the log. At the end cards are made to forget what was verified, and left un-reset.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -153,15 +153,18 @@ impl Daemon {
                 _ = signals.user1.recv() => info::dump(&self.core.hub),
                 _ = signals.user2.recv() => {}
             }
-            if self.ending {
-                listener = None;
-            }
             if self.terms >= PATIENCE || (self.ending && self.sessions.is_empty()) {
                 break;
             }
+            if self.ending {
+                listener = None;
+            }
         }
         self.sessions.shutdown().await;
+        self.core.lock_cards().await;
         self.core.hub.deck.shutdown();
+        // Only now: whoever sees the socket gone may start the next scdaemon on the same cards.
+        drop(listener);
         Ok(())
     }
 

@@ -142,6 +142,8 @@ impl Session {
                 self.hub.pins.forget_pin(token.insertion(), *pin);
             }
             TokenError::Gone => self.mark_removed(),
+            // The card may have been away for a moment that nobody saw; a PIN is for one stay.
+            TokenError::Transport { .. } => self.hub.pins.forget(token.insertion()),
             _ => {}
         }
         from_token(error)

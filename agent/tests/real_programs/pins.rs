@@ -49,6 +49,18 @@ fn a_forced_signature_pin_is_asked_each_time_and_an_unforced_one_once() {
 }
 
 #[test]
+fn a_scdaemon_that_ends_leaves_the_card_locked() {
+    let (_reader, card, home) = card_with_keys(&[]);
+    home.card_edit(&["admin", "forcesig", "quit"]).ok();
+    home.questions();
+    signs(&home);
+    home.kill_agent();
+    home.questions();
+    signs(&home);
+    assert_eq!(home.questions().len(), 1, "{:?}", card.apdus());
+}
+
+#[test]
 fn a_changed_pin_opens_the_card_and_the_old_one_does_not() {
     let (_reader, _card, home) = card_with_keys(&[]);
     home.answers("user 123456\nnew 654321\nadmin 12345678\nnewadmin 87654321\n");

@@ -26,8 +26,8 @@ const MAX_READERS: usize = 64;
 const CANCELS: usize = 100;
 const CANCEL_AGAIN: Duration = Duration::from_millis(2);
 
-/// What a look found: the service's own words if there is none.
-pub(crate) type Seen = Result<(), String>;
+/// What a look found: the service's own error if it is not there for us.
+pub(crate) type Seen = Result<(), Error>;
 
 /// The thread's other end. Dropping it stops the thread.
 pub(crate) struct Watch {
@@ -129,12 +129,12 @@ impl Watcher {
                     End::Lost(error) => warn!(%error, "PC/SC went away, and its cards with it"),
                     End::Deaf(error) => {
                         warn!(%error, "PC/SC is there but tells nothing");
-                        self.answer(&Err(error.to_string()));
+                        self.answer(&Err(error));
                     }
                 },
                 Err(error) => {
                     info!(%error, "no PC/SC service; start pcscd");
-                    self.answer(&Err(error.to_string()));
+                    self.answer(&Err(error));
                 }
             }
             if self.waiting.is_empty() && !self.take(self.asks.recv().ok()) {
@@ -179,7 +179,7 @@ impl Watcher {
     fn answer(&mut self, seen: &Seen) {
         for waiting in self.waiting.drain(..) {
             // Who asked may have given up.
-            let _ = waiting.send(seen.clone());
+            let _ = waiting.send(*seen);
         }
     }
 
