@@ -28,13 +28,26 @@ fn an_rsa_2048_card_works_from_generation_to_log_in() {
     life_of_a_card(&[], "rsa2048 rsa2048 rsa2048", |home| generate(home, &[]));
 }
 
+/// Three keys, each found in anything from seconds to a minute.
+#[test]
+fn an_rsa_4096_card_works_from_generation_to_log_in() {
+    life_of_a_card(&[], "rsa4096 rsa4096 rsa4096", |home| {
+        generate(home, &["1", "4096", "1", "4096", "1", "4096"]);
+    });
+}
+
 #[test]
 fn an_rsa_4096_card_works_from_import_to_log_in() {
     life_of_a_card(&[], "rsa4096 rsa4096 rsa4096", |home| drop(import_rsa(home, 4096)));
 }
 
 #[test]
-fn a_card_with_short_apdus_only_does_the_same_in_pieces() {
+fn a_card_with_short_apdus_only_makes_its_keys_in_pieces() {
+    life_of_a_card(&["--short-apdu"], "rsa2048 rsa2048 rsa2048", |home| generate(home, &[]));
+}
+
+#[test]
+fn a_card_with_short_apdus_only_takes_and_uses_keys_in_pieces() {
     life_of_a_card(&["--short-apdu"], "rsa4096 rsa4096 rsa4096", |home| drop(import_rsa(home, 4096)));
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct Home {
     scdaemon: Scdaemon,
 }
 
+/// Seconds until a program is taken to hang: a card can look for RSA keys for minutes.
+const DEADLINE: &str = "600";
+
 impl Home {
     /// A home whose scdaemon sees `reader` and no other, and where a new card's PINs are known to pinentry.
     pub(crate) fn new(reader: &Reader, scdaemon: Scdaemon) -> Self {
@@ -112,10 +115,10 @@ impl Home {
         asked.lines().map(str::to_owned).collect()
     }
 
-    /// A program that lives in this home, with a deadline.
+    /// A program that lives in this home, with a deadline that only a hang exceeds.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = self.command_without_deadline(Path::new("timeout"));
-        command.args(["-k", "5", "60", program]);
+        command.args(["-k", "5", DEADLINE, program]);
         command
     }
 
