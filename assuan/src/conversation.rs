@@ -42,6 +42,14 @@ pub trait Conversation: Send {
     /// Waits until the client's side took all whole lines; an unfinished `D` line stays open. Handlers with more data
     /// than should be held in memory call this between pieces; the lines are cut as if they did not.
     fn drain<'a>(&'a mut self) -> BoxFuture<'a, Result<(), Closed>>;
+
+    /// Ends when the client's stream has ended. A command that waits for something else waits for this beside it, so that
+    /// it does not outlive its client. What the client sends meanwhile is kept, and taken as commands afterwards; if that
+    /// is more than is kept, the end is not noticed before the command is over.
+    fn closed<'a>(&'a mut self) -> BoxFuture<'a, ()>;
+
+    /// Ends when the client has sent something, which is taken as a command afterwards, or its stream has ended.
+    fn interrupted<'a>(&'a mut self) -> BoxFuture<'a, ()>;
 }
 
 /// The client can no longer be written to.

@@ -1,8 +1,9 @@
 //! Serving one client: read a frame, hand it to the session, carry out what the session asks for, send its lines.
 //!
 //! What the client sent before its stream ended is answered before the end is noticed, as libassuan does. A client that
-//! goes away while a command runs is noticed at the next line that is sent or awaited. Dropping the future that
-//! [`serve`] returns drops the command that runs; nothing is left half-moved but the client's stream itself.
+//! goes away while a command runs is noticed at the next line that is sent or awaited, and at once by a command that
+//! waits for it ([`Conversation::closed`]). Dropping the future that [`serve`] returns drops the command that runs;
+//! nothing is left half-moved but the client's stream itself.
 //!
 //! The log gets names, kinds and sizes, never what is in a line. The span of the connection is the caller's.
 
@@ -163,5 +164,13 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Conversation for
 
     fn drain<'a>(&'a mut self) -> BoxFuture<'a, Result<(), Closed>> {
         Box::pin(self.send())
+    }
+
+    fn closed<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        Box::pin(self.wire.end())
+    }
+
+    fn interrupted<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        Box::pin(self.wire.something())
     }
 }

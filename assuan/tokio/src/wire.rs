@@ -10,7 +10,7 @@ use tokio_util::codec::Decoder;
 
 use crate::codec::LineCodec;
 
-/// How much is read at once.
+/// How much is read at once, and kept of what comes while a command runs.
 const READ_AHEAD: usize = 4096;
 
 /// A connection. Every call can be dropped while it waits: no octet is lost, none is sent twice.
@@ -39,6 +39,32 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             }
             self.ended = self.reader.read_buf(&mut self.ahead).await? == 0;
         }
+    }
+
+    /// Waits for the end of the stream, as long as there is room for what comes before it.
+    pub(crate) async fn end(&mut self) {
+        while !self.ended {
+            self.listen().await;
+        }
+    }
+
+    /// Waits until something is there to be read: a frame, a piece of one, or the end of the stream.
+    pub(crate) async fn something(&mut self) {
+        while self.ahead.is_empty() && !self.ended {
+            self.listen().await;
+        }
+    }
+
+    /// Reads more, but never so much that the buffer would have to grow: what is in it may be a PIN, and growing would
+    /// leave a copy behind.
+    async fn listen(&mut self) {
+        if self.ahead.is_empty() {
+            self.ahead.reserve(READ_AHEAD);
+        }
+        if self.ahead.len() == self.ahead.capacity() {
+            return std::future::pending().await;
+        }
+        self.ended = !matches!(self.reader.read_buf(&mut self.ahead).await, Ok(1..));
     }
 
     /// Sends all whole lines.

@@ -20,7 +20,12 @@ const TABLE: &[CommandInfo] = &[
     CommandInfo { name: "ASK", help: "" },
     CommandInfo { name: "GIVEUP", help: "" },
     CommandInfo { name: "FLUSH", help: "" },
+    CommandInfo { name: "LINGER", help: "" },
+    CommandInfo { name: "WATCH", help: "" },
 ];
+
+/// How long LINGER stays unless the client goes.
+const LINGERING: Duration = Duration::from_secs(2);
 
 /// How many pieces of 10,000 octets FLOOD sends.
 const PIECES: usize = 1000;
@@ -43,6 +48,15 @@ impl Service for Badly {
                 "FLOOD" => self.flood(talk).await,
                 "ASK" => self.ask(talk).await,
                 "GIVEUP" => give_up(talk).await,
+                "LINGER" => {
+                    let gone = timeout(LINGERING, talk.closed()).await.is_ok();
+                    self.heard.fetch_add(usize::from(gone), Ordering::SeqCst);
+                    Ok(After::Continue)
+                }
+                "WATCH" => {
+                    talk.interrupted().await;
+                    Ok(After::Continue)
+                }
                 _ => {
                     talk.data(b"abc");
                     talk.flush().await.map_err(|_| Error::new(Source::Scd, Code::EPIPE))?;
@@ -173,4 +187,55 @@ async fn an_inquiry_that_is_given_up_leaves_the_session_in_step() {
     client.write_all(b"D 123456\nEND\nNOP\nASK\nD 12\nEND\n").await.unwrap();
     assert_eq!(hear(&mut client, "PIN\nOK\n").await, "OK\nINQUIRE NEEDPIN ||PIN\nOK\n");
     assert_eq!(heard.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_client_gone_ends_a_handler_that_waits_for_that() {
+    let service = Badly::default();
+    let heard = Arc::clone(&service.heard);
+    let (mut client, server) = server(4096, service);
+    client.write_all(b"LINGER\n").await.unwrap();
+    hear(&mut client, "ready\n").await;
+    drop(client);
+    let ended = timeout(LINGERING / 2, server).await.unwrap().unwrap();
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    assert_eq!(heard.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_was_sent_before_the_end_is_answered_after_the_handler_that_noticed_it() {
+    let service = Badly::default();
+    let heard = Arc::clone(&service.heard);
+    let (mut client, server) = server(4096, service);
+    client.write_all(b"LINGER\nFLUSH\nNOP\nNO").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(hear(&mut client, "OK\nOK\n").await, "OK ready\nOK\nD abc\nD def\nOK\nOK\n");
+    assert_eq!(timeout(LINGERING / 2, server).await.unwrap().unwrap().unwrap(), End::EndOfStream);
+    assert_eq!(heard.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn of_a_client_that_sends_ahead_too_much_the_end_is_noticed_late_and_nothing_is_lost() {
+    const LINES: usize = 5000;
+    let service = Badly::default();
+    let heard = Arc::clone(&service.heard);
+    let (mut client, server) = server(1 << 16, service);
+    client.write_all(format!("LINGER\n{}", "NOP\n".repeat(LINES)).as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).await.unwrap();
+    assert_eq!(said.iter().filter(|octet| **octet == b'\n').count(), 1 + 1 + LINES);
+    assert_eq!(server.await.unwrap().unwrap(), End::EndOfStream);
+    assert_eq!(heard.load(Ordering::SeqCst), 0, "it lingered for its whole time");
+}
+
+#[tokio::test]
+async fn the_next_line_interrupts_a_handler_and_is_answered_after_it() {
+    let (mut client, _server) = server(4096, Badly::default());
+    client.write_all(b"WATCH\n").await.unwrap();
+    hear(&mut client, "ready\n").await;
+    let nothing = timeout(Duration::from_millis(20), client.read_u8()).await;
+    assert!(nothing.is_err(), "it watches on");
+    client.write_all(b"FLUSH\n").await.unwrap();
+    assert_eq!(hear(&mut client, "def\nOK\n").await, "OK\nD abc\nD def\nOK\n");
 }
