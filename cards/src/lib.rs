@@ -15,6 +15,7 @@
 
 pub mod deck;
 pub mod facts;
+pub mod finger;
 pub mod openpgp;
 pub mod reader;
 pub mod token;

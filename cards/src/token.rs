@@ -6,6 +6,7 @@ use claviger_keys::{EcdhParams, Keygrip, PublicKey, SecretKey};
 use claviger_secret::Secret;
 
 use crate::facts::Facts;
+use crate::finger::{Finger, Notes};
 
 /// A thing that holds keys and is used by one thread at a time.
 pub trait Token: Send {
@@ -254,6 +255,8 @@ pub(crate) struct Progress {
     pub(crate) tries_shown: Option<u8>,
     /// Steps of a sequence that the card has carried out.
     pub(crate) steps_done: usize,
+    /// Which key the card uses at the moment, if that may wait for a touch.
+    pub(crate) notes: Notes,
 }
 
 impl Job {
@@ -261,6 +264,12 @@ impl Job {
     #[must_use]
     pub fn new(request: Request) -> Self {
         Self { request, progress: Progress::default() }
+    }
+
+    /// The finger that the card may wait for while it carries out this job, and what becomes of it after a question.
+    #[must_use]
+    pub fn finger(&self) -> Finger {
+        self.progress.notes.finger()
     }
 }
 

@@ -107,6 +107,15 @@ impl Card {
         facts.key_information = None;
     }
 
+    /// Whether the key of a slot may want a touch: as its flag says (DOs D6–D8), and where that is not known, if the
+    /// card has a button at all.
+    pub(crate) fn may_want_touch(&self, slot: Slot) -> bool {
+        let read = self.objects.get(&DataObject::UserInteraction(slot));
+        let read = read.and_then(|object| object.as_deref().map(Vec::as_slice));
+        let flag = self.facts.user_interaction[slot.index()].as_deref().or(read).and_then(<[u8]>::first);
+        flag.map_or(self.facts.has_button, |flag| *flag != 0)
+    }
+
     /// A PIN was right: its tries are full again.
     pub(crate) fn pin_was_right(&mut self, pin: PinRef) {
         self.tries_are_full(pin);

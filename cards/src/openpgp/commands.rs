@@ -157,6 +157,16 @@ pub(crate) fn internal_authenticate(input: &[u8], at_most: usize) -> Command {
     }
 }
 
+/// The slot whose private key a command uses, if it uses one.
+pub(crate) fn key_used(command: &Command) -> Option<Slot> {
+    match command.header {
+        [0x00, 0x2a, 0x9e, 0x9a] => Some(Slot::Sign),
+        [0x00, 0x2a, 0x80, 0x86] => Some(Slot::Decrypt),
+        [0x00, 0x88, 0x00, 0x00] => Some(Slot::Authenticate),
+        _ => None,
+    }
+}
+
 /// GENERATE ASYMMETRIC KEY PAIR with P1=80: a new key (7.2.14).
 pub(crate) fn generate(slot: Slot, at_most: usize) -> Command {
     key_pair(name::GENERATE, 0x80, slot, at_most)

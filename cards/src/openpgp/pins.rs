@@ -3,6 +3,7 @@
 use claviger_secret::Secret;
 
 use crate::openpgp::apdu::{Command, Response};
+use crate::openpgp::commands;
 use crate::openpgp::session::Session;
 use crate::token::{PinPurpose, PinRef, Progress, Reply, TokenError};
 
@@ -96,9 +97,9 @@ impl Session<'_> {
     ) -> Result<Attempt, TokenError> {
         match self.unlock(progress, pin, false)? {
             Unlocked::Not(question) => Ok(Attempt::Not(question)),
-            Unlocked::Now => self.send_noting_timeout(pin, command).map(Attempt::Answered),
+            Unlocked::Now => self.send_for_key(progress, pin, command).map(Attempt::Answered),
             Unlocked::Before => {
-                let response = self.send_noting_timeout(pin, command)?;
+                let response = self.send_for_key(progress, pin, command)?;
                 if response.looks_lost() && (self.reselected()? || response.sw == 0x6982) {
                     self.card.set_verified(pin, false);
                     return self.question(pin, false).map(Attempt::Not);
@@ -108,9 +109,17 @@ impl Session<'_> {
         }
     }
 
-    /// A touch that did not come in time costs the verification.
-    fn send_noting_timeout(&mut self, pin: PinRef, command: &Command) -> Result<Response, TokenError> {
+    /// Notes that a touch may be waited for; one that did not come in time costs the verification.
+    fn send_for_key(
+        &mut self,
+        progress: &Progress,
+        pin: PinRef,
+        command: &Command,
+    ) -> Result<Response, TokenError> {
+        let key = commands::key_used(command).filter(|slot| self.card.may_want_touch(*slot));
+        let using = key.map(|slot| progress.notes.using(slot));
         let response = self.send(command)?;
+        drop(using);
         if response.sw == TOUCH_TIMEOUT {
             self.card.set_verified(pin, false);
         }
