@@ -13,18 +13,25 @@
 mod handle;
 mod register;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
 
 use crate::reader::{pcsc, socket};
 use crate::token::Insertion;
 
 pub use handle::TokenHandle;
 pub(crate) use register::{Arrival, Connected, Register, Source};
+
+/// How long is waited until a card that could not be opened is tried again for those who wait: at
+/// first, and after many times.
+const AGAIN: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// Which readers there are, and how long they may take.
 #[derive(Debug, Clone)]
@@ -202,6 +209,20 @@ impl Deck {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<DeckEvent> {
         self.inner.register.subscribe()
+    }
+
+    /// Never ends. While it goes on, a card that could not be opened is tried again from time to time: nothing tells when
+    /// that has become possible. For those who wait for what comes, and do not scan.
+    pub async fn attend(&self) -> Infallible {
+        let mut pause = AGAIN;
+        loop {
+            self.inner.register.some_unusable().await;
+            sleep(pause).await;
+            pause = pause.saturating_mul(2).min(SELDOM);
+            if let Err(error) = self.scan().await {
+                debug!(%error, "tried again in vain");
+            }
+        }
     }
 
     /// Stops the reader layers and lets the tokens go, un-reset. The deck is empty afterwards.

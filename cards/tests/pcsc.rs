@@ -96,6 +96,18 @@ fn neighbour(mode: ShareMode) -> pcsc::Card {
     context.connect(reader, mode, Protocols::ANY).unwrap()
 }
 
+/// A neighbour who has the card for itself.
+fn alone() -> pcsc::Card {
+    let mut exclusive = None;
+    wait_until("a card for the neighbour", || {
+        let context = Context::establish(Scope::System).unwrap();
+        let reader = context.list_readers_owned().unwrap().remove(0);
+        exclusive = context.connect(&reader, ShareMode::Exclusive, Protocols::ANY).ok();
+        exclusive.is_some()
+    });
+    exclusive.unwrap()
+}
+
 /// A neighbour in the middle of a transaction.
 struct Holder {
     release: mpsc::Sender<()>,
@@ -246,19 +258,29 @@ fn a_card_that_is_held_when_it_is_to_be_opened_is_told_and_opened_later() {
 fn a_card_that_a_neighbour_has_for_itself_is_there_when_it_is_free() {
     inside("a_card_that_a_neighbour_has_for_itself_is_there_when_it_is_free", async {
         let _card = plug();
-        let mut exclusive = None;
-        wait_until("a card for the neighbour", || {
-            let context = Context::establish(Scope::System).unwrap();
-            let reader = context.list_readers_owned().unwrap().remove(0);
-            exclusive = context.connect(&reader, ShareMode::Exclusive, Protocols::ANY).ok();
-            exclusive.is_some()
-        });
+        let exclusive = alone();
         let deck = deck();
         let refused = deck.scan().await;
         assert!(matches!(refused, Err(ScanError::CardUnusable { .. })), "{refused:?}");
         drop(exclusive);
         deck.scan().await.unwrap();
         assert_eq!(deck.tokens().len(), 1);
+    });
+}
+
+#[test]
+fn who_waits_hears_of_a_card_that_could_not_be_opened_at_first() {
+    inside("who_waits_hears_of_a_card_that_could_not_be_opened_at_first", async {
+        let _card = plug();
+        let exclusive = alone();
+        let deck = deck();
+        assert!(matches!(deck.scan().await, Err(ScanError::CardUnusable { .. })));
+        let mut events = deck.subscribe();
+        drop(exclusive);
+        tokio::select! {
+            never = deck.attend() => match never {},
+            () = event(&mut events, Change::Inserted) => {}
+        }
     });
 }
 

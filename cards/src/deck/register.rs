@@ -206,6 +206,14 @@ impl Register {
         self.wait_until(limit, |state| !state.cards.is_empty()).await;
     }
 
+    /// Ends when there is a card that could not be opened.
+    pub(crate) async fn some_unusable(&self) {
+        let unusable =
+            |state: &State| state.cards.iter().any(|card| matches!(card.stage, Stage::Unusable(_)));
+        // An error means that the register is gone.
+        let _ = self.version.subscribe().wait_for(|_| unusable(&self.state())).await;
+    }
+
     async fn wait_until(&self, limit: Duration, reached: impl Fn(&State) -> bool) {
         let mut version = self.version.subscribe();
         let wait = version.wait_for(|_| reached(&self.state()));
