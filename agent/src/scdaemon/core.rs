@@ -11,7 +11,7 @@ use std::time::Duration;
 use claviger_assuan::error::Source;
 use claviger_assuan::server::Session as WireSession;
 use claviger_assuan_tokio::server;
-use claviger_cards::deck::{Change, Deck, DeckConfig, TokenHandle};
+use claviger_cards::deck::{Change, Deck, DeckConfig, DeckEvent, TokenHandle};
 use claviger_cards::token::{Job, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument as _;
@@ -127,16 +127,20 @@ impl Scdaemon {
     }
 }
 
-/// Tells sessions and PIN cache what happens to cards.
+/// Tells clients, the PIN cache and the world outside what happens to cards.
 async fn watch_cards(hub: &Hub) {
     use tokio::sync::broadcast::error::RecvError;
     let mut events = hub.deck.subscribe();
     loop {
         match events.recv().await {
-            Ok(event) if event.change == Change::Removed => hub.note_removal(event.insertion),
-            Ok(event) => hub.signal_clients_of(event.insertion),
-            // Sessions look for themselves whether their card is there; only signals were lost.
-            Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "card events came too fast"),
+            Ok(DeckEvent { change: Change::Inserted, insertion, .. }) => hub.note_insertion(insertion).await,
+            Ok(DeckEvent { change: Change::Removed, insertion, .. }) => hub.note_removal(insertion).await,
+            Ok(DeckEvent { change: Change::Reset, insertion, .. }) => hub.signal_clients_of(insertion),
+            // Sessions look for themselves whether their card is there.
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "card events came too fast");
+                hub.make_up_for_missed_events().await;
+            }
             Err(RecvError::Closed) => return,
         }
     }

@@ -1,14 +1,15 @@
 //! What all sessions of the daemon share: the deck of tokens, the lock, remembered PINs, and who is connected.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use claviger_cards::deck::Deck;
+use claviger_cards::deck::{Deck, TokenHandle};
 use claviger_cards::token::Insertion;
 use rustix::process::{Pid, Signal};
 
+use super::events::Events;
 use super::pin_cache::PinCache;
 use super::settings::Settings;
 
@@ -28,6 +29,8 @@ pub(super) struct Hub {
     pub(super) settings: Settings,
     pub(super) deck: Deck,
     pub(super) pins: PinCache,
+    /// Status files and the person's script.
+    pub(super) events: Events,
     /// Where `GETINFO socket_name` says that we listen; `None` for a pipe server.
     pub(super) socket_name: Option<PathBuf>,
     register: Mutex<Register>,
@@ -43,11 +46,13 @@ struct Register {
     resets: HashMap<Insertion, u64>,
 }
 
-/// What others need to know of a session: whom to signal when its card changes.
+/// What others need to know of a session: whom to signal when cards change.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     /// The client's process.
     pid: Option<Pid>,
+    /// The connection outlives the client: an agent hands it from one to the next.
+    handed_on: bool,
     /// `OPTION event-signal`; 0 for none.
     event_signal: AtomicI32,
     /// The insertion that the session has selected.
@@ -60,6 +65,16 @@ impl Client {
         Self { pid, ..Self::default() }
     }
 
+    /// A client on the connection that its agent hands from client to client.
+    pub(super) fn handed_on(pid: Option<Pid>) -> Self {
+        Self { handed_on: true, ..Self::new(pid) }
+    }
+
+    /// Whether the connection is one that outlives its clients, so that none of them can be waited for on it.
+    pub(super) fn is_handed_on(&self) -> bool {
+        self.handed_on
+    }
+
     pub(super) fn set_event_signal(&self, signal: i32) {
         self.event_signal.store(signal, Ordering::Relaxed);
     }
@@ -68,15 +83,10 @@ impl Client {
         *lock(&self.insertion) = insertion;
     }
 
-    /// Tells the client's process that the state of its card has changed.
-    fn signal(&self) {
+    /// The process to be signalled and the signal's number, if one is wanted.
+    fn wanted_signal(&self) -> Option<(Pid, i32)> {
         let number = self.event_signal.load(Ordering::Relaxed);
-        if let (Some(pid), Some(signal)) = (self.pid, Signal::from_named_raw(number)) {
-            tracing::info!(number, pid = pid.as_raw_nonzero().get(), "sending the event signal to a client");
-            if let Err(error) = rustix::process::kill_process(pid, signal) {
-                tracing::debug!(%error, "the client is gone");
-            }
-        }
+        self.pid.filter(|_| number > 0).map(|pid| (pid, number))
     }
 }
 
@@ -84,7 +94,8 @@ impl Hub {
     /// The shared state of a daemon that has not touched a reader yet.
     pub(super) fn new(settings: Settings, deck: Deck, socket_name: Option<PathBuf>) -> Self {
         let pins = PinCache::new(settings.pin_cache_ttl);
-        Self { settings, deck, pins, socket_name, register: Mutex::default() }
+        let events = Events::new(settings.homedir.clone());
+        Self { settings, deck, pins, events, socket_name, register: Mutex::default() }
     }
 
     /// Enters a new session.
@@ -143,18 +154,43 @@ impl Hub {
         *count = count.saturating_add(1);
     }
 
-    /// A card was removed: its PINs are forgotten and the clients that had selected it are told.
-    pub(super) fn note_removal(&self, insertion: Insertion) {
+    /// A card came. All who want it are signalled, not only those who had a card, as by GnuPG: an agent remembers the keys of
+    /// all cards.
+    pub(super) async fn note_insertion(&self, insertion: Insertion) {
+        self.signal_clients(|_| true);
+        self.events.inserted(insertion).await;
+    }
+
+    /// A card was removed: its PINs are forgotten.
+    pub(super) async fn note_removal(&self, insertion: Insertion) {
         self.pins.forget(insertion);
         self.register().resets.remove(&insertion);
-        self.signal_clients_of(insertion);
+        self.signal_clients(|_| true);
+        self.events.removed(insertion).await;
+    }
+
+    /// Cards came or went, unheard.
+    pub(super) async fn make_up_for_missed_events(&self) {
+        self.signal_clients(|_| true);
+        let present: Vec<_> = self.deck.tokens().iter().map(TokenHandle::insertion).collect();
+        self.events.make_up(&present).await;
     }
 
     /// Sends the event signal to the clients that have selected this insertion.
     pub(super) fn signal_clients_of(&self, insertion: Insertion) {
+        self.signal_clients(|client| *lock(&client.insertion) == Some(insertion));
+    }
+
+    /// Sends each process that `meant` clients belong to the signals that they want, once.
+    fn signal_clients(&self, meant: impl Fn(&Client) -> bool) {
         let clients: Vec<_> = self.register().sessions.values().cloned().collect();
-        for client in clients.iter().filter(|client| *lock(&client.insertion) == Some(insertion)) {
-            client.signal();
+        let meant = clients.iter().map(Arc::as_ref).filter(|client| meant(client));
+        for (pid, number) in wanted_signals(meant) {
+            let Some(signal) = Signal::from_named_raw(number) else { continue };
+            tracing::info!(number, pid = pid.as_raw_nonzero().get(), "sending the event signal to a client");
+            if let Err(error) = rustix::process::kill_process(pid, signal) {
+                tracing::debug!(%error, "the client is gone");
+            }
         }
     }
 
@@ -163,7 +199,29 @@ impl Hub {
     }
 }
 
+/// The signals that clients want, one of each for a process.
+fn wanted_signals<'a>(clients: impl Iterator<Item = &'a Client>) -> HashSet<(Pid, i32)> {
+    clients.filter_map(Client::wanted_signal).collect()
+}
+
 /// Locks a mutex whose data is whole at every moment, so that a panic elsewhere does not spread.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_several_sessions_is_signalled_once() {
+        let pid = rustix::process::getpid();
+        let clients = [12, 12, 10, 0].map(|signal| {
+            let client = Client::new(Some(pid));
+            client.set_event_signal(signal);
+            client
+        });
+        assert_eq!(wanted_signals(clients.iter()), HashSet::from([(pid, 12), (pid, 10)]));
+        assert!(wanted_signals([Client::new(None)].iter()).is_empty());
+    }
 }

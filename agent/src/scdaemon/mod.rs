@@ -21,6 +21,7 @@ mod data;
 mod decrypt;
 mod detach;
 mod errors;
+mod events;
 mod generate;
 mod hub;
 mod info;

@@ -30,7 +30,7 @@ impl Service for Session {
         })
     }
 
-    /// `event-signal=N`: the signal that the client wants when its card changes. Unknown options are fine.
+    /// `event-signal=N`: the signal that the client wants when a card comes, goes, or is reset. Unknown options are fine.
     fn option(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
         if name == b"event-signal" {
             if value.is_empty() || value.starts_with(b"-") {
