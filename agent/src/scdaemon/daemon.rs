@@ -171,7 +171,7 @@ impl Daemon {
     /// Serves the client that started us, on standard input and output.
     fn serve_pipe(&mut self) {
         let pid = std::env::var(CLIENT_PID).ok().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
-        let client = Client::new(pid);
+        let client = Client::handed_on(pid);
         let input = io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
         let output = io::stdout().as_fd().try_clone_to_owned().and_then(pipe::Sender::from_owned_fd);
         match (input, output) {

@@ -20,6 +20,7 @@ mod daemon;
 mod data;
 mod decrypt;
 mod detach;
+mod devinfo;
 mod errors;
 mod events;
 mod generate;
@@ -46,6 +47,7 @@ mod settings;
 mod sign;
 mod status;
 mod typed;
+mod wait;
 mod write;
 
 use std::sync::LazyLock;
@@ -94,7 +96,7 @@ use row;
 
 /// The families in the order of `HELP`. Between [`decrypt`] and [`attributes`] stand INPUT and OUTPUT, which the wire
 /// layer answers.
-static FAMILIES: [&[Command]; 16] = [
+static FAMILIES: [&[Command]; 18] = [
     select::COMMANDS,
     learn::COMMANDS,
     read::COMMANDS,
@@ -111,6 +113,8 @@ static FAMILIES: [&[Command]; 16] = [
     control::COMMANDS,
     apdu::COMMANDS,
     keyinfo::COMMANDS,
+    devinfo::COMMANDS,
+    wait::COMMANDS,
 ];
 
 /// After which family INPUT and OUTPUT are listed.
@@ -153,7 +157,7 @@ mod tests {
             names.join(" "),
             "SERIALNO SWITCHCARD SWITCHAPP LEARN READCERT READKEY SETDATA PKSIGN PKAUTH PKDECRYPT INPUT OUTPUT \
              GETATTR SETATTR WRITECERT WRITEKEY GENKEY RANDOM PASSWD CHECKPIN LOCK UNLOCK GETINFO RESTART \
-             DISCONNECT APDU KILLSCD KEYINFO"
+             DISCONNECT APDU KILLSCD KEYINFO DEVINFO WAIT"
         );
     }
 

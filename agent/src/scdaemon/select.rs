@@ -155,8 +155,12 @@ async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Er
 }
 
 fn find_serial(session: &Session, serial: &str) -> Option<TokenHandle> {
-    let wanted = without_version(serial);
-    session.hub.deck.tokens().into_iter().find(|token| without_version(&token.serial()) == wanted)
+    session.hub.deck.tokens().into_iter().find(|token| has_serial(token, serial))
+}
+
+/// Whether the card has that serial number, the digits of its version apart.
+pub(super) fn has_serial(token: &TokenHandle, serial: &str) -> bool {
+    without_version(&token.serial()) == without_version(serial)
 }
 
 fn without_version(serial: &str) -> String {

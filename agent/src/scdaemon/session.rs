@@ -4,8 +4,8 @@
 //!
 //! | what | set by | used by | cleared by |
 //! |---|---|---|---|
-//! | the selected card | SERIALNO, SWITCHCARD, the gate | all card commands | RESTART, removal, RESET |
-//! | *removed* | removal or reset of the selected card, SERIALNO that failed | the gate | SERIALNO that succeeds |
+//! | the selected card | SERIALNO, SWITCHCARD, WAIT, the gate | all card commands | RESTART, removal, RESET, DEVINFO --watch |
+//! | *removed* | removal or reset of the selected card, SERIALNO that failed | the gate | SERIALNO that succeeds, WAIT, DEVINFO --watch |
 //! | the data | SETDATA | PKSIGN, PKAUTH, PKDECRYPT | the next SETDATA |
 //! | options | OPTION | the event signal | never: they outlive RESTART |
 
@@ -155,6 +155,12 @@ impl Session {
     pub(super) fn deselect(&mut self) {
         self.client.set_insertion(None);
         self.selected = None;
+    }
+
+    /// Forgets the selection, and that a removal was not yet answered by SERIALNO.
+    pub(super) fn begin_anew(&mut self) {
+        self.deselect();
+        self.removed = false;
     }
 
     /// No command is served until a card was selected by name.
