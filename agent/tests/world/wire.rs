@@ -54,7 +54,8 @@ impl Wire {
         }
     }
 
-    fn send(&mut self, line: &[u8]) {
+    /// Sends a line and waits for nothing.
+    pub(crate) fn send(&mut self, line: &[u8]) {
         self.stream.write_all(&[line, b"\n"].concat()).expect("the daemon listens");
     }
 
