@@ -36,7 +36,12 @@ Sign what SETDATA has set: a digest, or a DigestInfo of the hash in
 --hash (SHA-1 if it is not given). KEYID is a keygrip, OPENPGP.1,
 OPENPGP.3, or a card's serial number. The card's answer is returned
 after it was checked against the public key: as many octets as the
-modulus for RSA, r and s of equal length for ECDSA, R and S for EdDSA.";
+modulus for RSA, r and s of equal length for ECDSA, R and S for EdDSA.
+
+While the card waits for a finger before it uses the key, this is told
+in a status line, as with PKAUTH and PKDECRYPT:
+
+  S TOUCH_AWAITED <keygrip>";
 
 const HELP_PKAUTH: &str = "\
 PKAUTH [--challenge-response] <keyid>
