@@ -251,6 +251,8 @@ pub struct Job {
 pub(crate) struct Progress {
     /// PINs handed in, by what they are for; each is used once.
     pub(crate) pins: Vec<(PinPurpose, Secret)>,
+    /// What the PIN is for that came out of somebody's memory, and not from a person just now.
+    pub(crate) remembered: Option<PinPurpose>,
     /// The tries that the prompt showed, when a PIN was asked.
     pub(crate) tries_shown: Option<u8>,
     /// Steps of a sequence that the card has carried out.
@@ -291,6 +293,8 @@ pub struct NeedsPin {
     pub tries_left: Option<u8>,
     /// Whether a cached PIN may answer. Not for a forced signature PIN, a change, or the last try.
     pub may_use_cache: bool,
+    /// Whether it is asked because the card refused a remembered PIN: that one is to be forgotten.
+    pub memory_failed: bool,
     pub(crate) job: Job,
 }
 
@@ -302,6 +306,13 @@ impl NeedsPin {
         // The question for a new PIN shows none, and must not hide what the one for the old PIN showed.
         self.job.progress.tries_shown = self.tries_left.or(self.job.progress.tries_shown);
         self.job
+    }
+
+    /// The same with a PIN that was remembered. If the card refuses it, that is no error: the person is asked.
+    #[must_use]
+    pub fn with_remembered_pin(mut self, pin: Secret) -> Job {
+        self.job.progress.remembered = Some(self.purpose);
+        self.with_pin(pin)
     }
 
     /// The job as it was, for when somebody else's answer may have unlocked the token meanwhile.

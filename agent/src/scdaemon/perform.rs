@@ -6,6 +6,9 @@
 //!     ▲  └───► NeedsPin ──► cache ──► (turn) ──► INQUIRE NEEDPIN ──┐
 //!     └──────────────────── job with the PIN ◄─────────────────────┘
 //! ```
+//!
+//! A person's wrong PIN is an error of the command, as in GnuPG. A remembered one that the card refuses is nobody's
+//! fault: it is forgotten, and the person is asked within the same command.
 
 use std::pin::pin;
 
@@ -116,9 +119,12 @@ impl Session {
             PinPurpose::Unlock(pin) if need.may_use_cache => Some(pin),
             _ => None,
         };
+        if let (PinPurpose::Unlock(pin), true) = (need.purpose, need.memory_failed) {
+            self.hub.pins.forget_pin(token.insertion(), pin);
+        }
         if let Some(pin) = shared {
             if let Some(known) = self.remembered(token, &need, pin) {
-                return Ok(need.with_pin(known));
+                return Ok(need.with_remembered_pin(known));
             }
             if asked.turn.is_none() {
                 asked.turn = self.hub.pins.turn(token.insertion(), pin).await;

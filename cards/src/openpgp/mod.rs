@@ -171,6 +171,7 @@ impl Token for OpenPgp {
                     purpose: question.purpose,
                     tries_left: question.tries_left,
                     may_use_cache: question.may_use_cache,
+                    memory_failed: question.memory_failed,
                     job,
                 }))
             }

@@ -30,6 +30,7 @@ pub(crate) struct Question {
     pub(crate) purpose: PinPurpose,
     pub(crate) tries_left: Option<u8>,
     pub(crate) may_use_cache: bool,
+    pub(crate) memory_failed: bool,
 }
 
 /// Whether the card will do what takes a PIN.
@@ -74,12 +75,20 @@ impl Session<'_> {
         let purpose = PinPurpose::Unlock(pin);
         let always = always || self.is_forced(pin);
         if let Some(secret) = progress.take(purpose) {
+            let remembered = progress.remembered.take() == Some(purpose);
             check_length(purpose, &secret)?;
             // Somebody else's answer may have unlocked the card meanwhile.
             if !always && self.is_still_verified(pin)? {
                 return Ok(Unlocked::Before);
             }
-            return self.verify(progress, pin, &secret);
+            return match self.verify(progress, pin, &secret) {
+                Err(TokenError::WrongPin { .. }) if remembered => {
+                    // It was changed elsewhere. The person has not failed, so the person is asked.
+                    let question = self.question(pin, always)?;
+                    Ok(Unlocked::Not(Question { memory_failed: true, ..question }))
+                }
+                other => other,
+            };
         }
         if !always && self.is_still_verified(pin)? {
             return Ok(Unlocked::Before);
@@ -140,18 +149,19 @@ impl Session<'_> {
             purpose: PinPurpose::Unlock(pin),
             tries_left: Some(tries),
             may_use_cache: !never_cached && !self.is_forced(pin) && tries > 1,
+            memory_failed: false,
         })
     }
 
     /// The question for a PIN that is about to be changed.
     pub(crate) fn question_old(&mut self, pin: PinRef) -> Result<Question, TokenError> {
         let tries_left = Some(self.known_tries(pin)?);
-        Ok(Question { purpose: PinPurpose::Old(pin), tries_left, may_use_cache: false })
+        Ok(Question { purpose: PinPurpose::Old(pin), tries_left, may_use_cache: false, memory_failed: false })
     }
 
     /// The question for a new PIN.
     pub(crate) fn question_new(pin: PinRef) -> Question {
-        Question { purpose: PinPurpose::New(pin), tries_left: None, may_use_cache: false }
+        Question { purpose: PinPurpose::New(pin), tries_left: None, may_use_cache: false, memory_failed: false }
     }
 
     /// The tries as last known, read afresh if the card has refused a PIN since in words that nobody can count by.

@@ -55,6 +55,48 @@ fn with_fewer_tries_than_the_prompt_said_no_pin_is_sent() {
 }
 
 #[test]
+fn a_remembered_pin_that_is_refused_becomes_a_question() {
+    let mut bench = Bench::new();
+    let asked = question(bench.perform(Request::Sign(vec![7; 32])));
+    assert!(!asked.memory_failed);
+    bench.probe_is_answered();
+    bench.expect("00200081 06 313233343536", "63C2");
+    let again = question(bench.resume(asked.with_remembered_pin(pin("123456"))));
+    assert!(again.memory_failed);
+    assert_eq!((again.purpose, again.tries_left), (PinPurpose::Unlock(PinRef::Sign), Some(2)));
+    // The answer is a person's: if it is wrong, that is an error.
+    bench.model.pin_status[4] = 2;
+    bench.probe_is_answered();
+    bench.expect("00200081 06 303030303030", "63C1");
+    let wrong = bench.resume(again.with_pin(pin("000000")));
+    assert!(matches!(wrong, Err(TokenError::WrongPin { tries_left: Some(1), .. })));
+}
+
+#[test]
+fn after_a_refusal_the_last_try_is_asked_for_and_not_remembered() {
+    let mut bench = Bench::with(Model { pin_status: [1, 64, 64, 64, 3, 0, 2], ..Model::default() });
+    let asked = question(bench.perform(Request::Put(DataObject::Login, b"jane".to_vec())));
+    bench.probe_is_answered();
+    bench.expect("00200083 08 3132333435363738", "6982");
+    let again = question(bench.resume(asked.with_remembered_pin(pin("12345678"))));
+    assert_eq!((again.tries_left, again.may_use_cache, again.memory_failed), (Some(1), false, true));
+}
+
+#[test]
+fn two_copies_of_a_remembered_pin_cost_one_try() {
+    let mut bench = Bench::new();
+    let first = question(bench.perform(Request::Authenticate(vec![1])));
+    let second = question(bench.perform(Request::Authenticate(vec![2])));
+    bench.probe_is_answered();
+    bench.expect("00200082 06 313233343536", "63C2");
+    question(bench.resume(first.with_remembered_pin(pin("123456"))));
+    bench.model.pin_status[4] = 2;
+    bench.probe_is_answered();
+    let again = question(bench.resume(second.with_remembered_pin(pin("123456"))));
+    assert_eq!(again.tries_left, Some(2));
+}
+
+#[test]
 fn a_short_pin_costs_no_command() {
     let mut bench = Bench::new();
     for (which, text, minimum) in
