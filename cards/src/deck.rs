@@ -143,6 +143,15 @@ struct Inner {
     sources: Mutex<Sources>,
 }
 
+/// What a scan relies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// The readers' events, where there is a token already.
+    Events,
+    /// Nothing that was heard so far.
+    Nothing,
+}
+
 /// The reader layers, as far as they were started.
 #[derive(Default)]
 struct Sources {
@@ -180,8 +189,20 @@ impl Deck {
     /// # Errors
     /// See [`ScanError`]. When one source fails and another has a token, that is no error.
     pub async fn scan(&self) -> Result<(), ScanError> {
+        self.look(Trust::Events).await
+    }
+
+    /// The same for those who miss a card: asks the readers even where [`Deck::scan`] leaves that to events.
+    ///
+    /// # Errors
+    /// As [`Deck::scan`].
+    pub async fn scan_anew(&self) -> Result<(), ScanError> {
+        self.look(Trust::Nothing).await
+    }
+
+    async fn look(&self, trust: Trust) -> Result<(), ScanError> {
         let listening = self.listen();
-        let service = self.look_at_readers().await;
+        let service = self.look_at_readers(trust).await;
         self.look_at_socket().await;
         self.inner.register.retry_unusable();
         self.inner.register.all_opened(self.inner.config.deadline).await;
@@ -232,14 +253,14 @@ impl Deck {
         self.inner.register.clear();
     }
 
-    async fn look_at_readers(&self) -> Result<(), ScanError> {
+    async fn look_at_readers(&self, trust: Trust) -> Result<(), ScanError> {
         if !self.inner.config.pcsc {
             return Ok(());
         }
         let answer = {
             let mut sources = self.inner.sources();
             let watch = sources.pcsc(&self.inner);
-            if watch.is_hearing() && self.inner.register.has_tokens() {
+            if trust == Trust::Events && watch.is_hearing() && self.inner.register.has_tokens() {
                 // Events say the rest. Asking costs milliseconds, which only a client that would get nothing should pay.
                 return Ok(());
             }

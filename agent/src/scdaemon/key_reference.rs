@@ -7,6 +7,7 @@ use claviger_cards::token::{Job, Request, Slot};
 use claviger_keys::Keygrip;
 
 use super::errors::scd;
+use super::holders::{self, Holder};
 use super::parse;
 use super::session::Session;
 use super::status;
@@ -66,8 +67,8 @@ pub(super) fn slot_or_number(text: &str) -> Option<Slot> {
     }
 }
 
-/// Finds the key that `text` names for an operation which `slot` serves, selects its card, and returns the slot that
-/// holds the key: `slot` itself, or one of `others`.
+/// Finds the key that `text` names for an operation which `slot` serves, selects the card that is to carry it out, and
+/// returns the slot that holds the key: `slot` itself, or one of `others`.
 ///
 /// # Errors
 /// `unknown` for a keygrip that no card here has; else the codes of GnuPG.
@@ -83,8 +84,13 @@ pub(super) async fn find(
         KeyReference::Slot(found) if serves(found) => Ok(found),
         KeyReference::Slot(_) => Err(scd(Code::INV_ID)),
         KeyReference::Grip(grip) => {
-            let found = select_by_grip(session, &grip).await?.ok_or(scd(unknown))?;
-            if serves(found) { Ok(found) } else { Err(scd(Code::INV_ID)) }
+            let mut holders = holders::of(session, &grip).await;
+            if holders.is_empty() {
+                return Err(scd(unknown));
+            }
+            holders.retain(|holder| serves(holder.slot));
+            let best = holders::best(session, holders).ok_or(scd(Code::INV_ID))?;
+            Ok(select(session, best))
         }
         KeyReference::Serial(serial, rest) => {
             check_serial(session, &serial)?;
@@ -110,19 +116,16 @@ fn check_fingerprint(session: &Session, slot: Slot, rest: &str) -> Result<(), Er
 
 /// Selects the card that has this key, the session's own before others; returns the key's slot.
 pub(super) async fn select_by_grip(session: &mut Session, grip: &Keygrip) -> Result<Option<Slot>, Error> {
-    let own = session.token()?;
-    let own_insertion = own.insertion();
-    let others = session.hub.deck.tokens().into_iter().filter(|token| token.insertion() != own_insertion);
-    for token in std::iter::once(own).chain(others) {
-        load_keys(&token).await;
-        if let Some(slot) = token.facts().slot_of(grip) {
-            if token.insertion() != own_insertion {
-                session.select(token, false);
-            }
-            return Ok(Some(slot));
-        }
+    let first = holders::of(session, grip).await.into_iter().next();
+    Ok(first.map(|holder| select(session, holder)))
+}
+
+/// Selects a card unless it is the session's own.
+fn select(session: &mut Session, holder: Holder) -> Slot {
+    if session.token().map(|own| own.insertion()) != Ok(holder.token.insertion()) {
+        session.select(holder.token, false);
     }
-    Ok(None)
+    holder.slot
 }
 
 /// Makes sure that the public keys of a card were read. A slot that cannot be read counts as empty for the moment; an

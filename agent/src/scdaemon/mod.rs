@@ -24,6 +24,7 @@ mod devinfo;
 mod errors;
 mod events;
 mod generate;
+mod holders;
 mod hub;
 mod info;
 mod key_reference;

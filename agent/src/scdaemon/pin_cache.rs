@@ -70,6 +70,12 @@ impl PinCache {
         Some(entry.pin.duplicate())
     }
 
+    /// Whether a PIN is remembered. Its time goes on.
+    pub(super) fn has(&self, insertion: Insertion, pin: PinRef, now: Instant) -> bool {
+        let Some(password) = Password::of(pin) else { return false };
+        lock(&self.entries).get(&(insertion, password)).is_some_and(|entry| now < entry.expires)
+    }
+
     /// Remembers a PIN that the card has accepted.
     pub(super) fn remember(&self, insertion: Insertion, pin: PinRef, value: Secret, now: Instant) {
         if let Some(password) = Password::of(pin).filter(|_| !self.ttl.is_zero()) {

@@ -39,7 +39,8 @@ Without --demand the session keeps its card while it is there; else the
 card that was inserted last is selected. With --demand the card with
 that serial number is selected, wherever it is; the digits of the
 application's version in it are not compared, and the status line
-repeats the number as it was given.
+repeats the number as it was given. A key that several cards have is
+then used on that one; else on one whose PIN is verified already.
 
 APPTYPE may be \"openpgp\", or \"undefined\" for raw commands (APDU) to a
 card on which no application was selected yet. --all is accepted for
@@ -132,7 +133,7 @@ async fn find(session: &mut Session, request: &SerialnoRequest) -> Result<String
     let token = match &request.demand {
         Some(serial) => {
             let token = demanded(session, serial).await?;
-            session.select(token.clone(), raw);
+            session.select_demanded(token.clone(), raw);
             token
         }
         None => session.select_default().await?,
@@ -151,6 +152,10 @@ fn serial_of(token: &TokenHandle, raw: bool) -> String {
 
 async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
     session.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
+    if let Some(token) = find_serial(session, serial) {
+        return Ok(token);
+    }
+    session.hub.deck.scan_anew().await.map_err(|error| from_scan(&error))?;
     find_serial(session, serial).ok_or(scd(Code::ENODEV))
 }
 
@@ -173,7 +178,7 @@ fn without_version(serial: &str) -> String {
 async fn switchcard(session: &mut Session, serial: String, talk: &mut dyn Conversation) -> Result<(), Error> {
     if !serial.is_empty() {
         let token = find_serial(session, &serial).ok_or(scd(Code::NOT_FOUND))?;
-        session.select(token, false);
+        session.select_demanded(token, false);
     }
     let token = session.token()?;
     talk.status("SERIALNO", token.serial().as_bytes());

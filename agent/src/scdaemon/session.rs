@@ -42,6 +42,8 @@ pub(super) struct Selected {
     pub(super) raw: bool,
     /// How often the card had been reset by clients when it was selected.
     resets: u64,
+    /// It was demanded by its serial number: no other card with the same key is to serve instead.
+    demanded: bool,
     /// It was opened just now, for this session: what is known of it needs no refreshing yet.
     fresh: bool,
 }
@@ -147,8 +149,21 @@ impl Session {
         let insertion = token.insertion();
         let resets = self.hub.resets(insertion);
         self.client.set_insertion(Some(insertion));
-        self.selected = Some(Selected { token, raw, resets, fresh: false });
+        self.selected = Some(Selected { token, raw, resets, demanded: false, fresh: false });
         self.removed = false;
+    }
+
+    /// Selects the card that a client has demanded by its serial number.
+    pub(super) fn select_demanded(&mut self, token: TokenHandle, raw: bool) {
+        self.select(token, raw);
+        if let Some(selected) = &mut self.selected {
+            selected.demanded = true;
+        }
+    }
+
+    /// Whether the selected card was demanded by its serial number.
+    pub(super) fn has_demanded(&self) -> bool {
+        self.selected.as_ref().is_some_and(|selected| selected.demanded)
     }
 
     /// Drops the selection; the card is not told.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,6 +21,8 @@ pub struct TokenHandle {
     pub(crate) facts: watch::Receiver<Arc<Facts>>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) removed: watch::Receiver<bool>,
+    /// Jobs that somebody waits for.
+    pub(crate) pending: Arc<AtomicUsize>,
     pub(crate) deadline: Duration,
 }
 
@@ -55,6 +57,12 @@ impl TokenHandle {
         !*self.removed.borrow()
     }
 
+    /// How many jobs are in its queue or at work: what a new one has to wait for.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
+
     /// Ends when the stay ends.
     pub async fn removed(&self) {
         let mut removed = self.removed.clone();
@@ -69,6 +77,7 @@ impl TokenHandle {
     /// See [`TokenError`]; [`TokenError::Busy`] when a neighbour holds the card longer than the deck's deadline.
     pub async fn submit(&self, job: Job) -> Result<Outcome, TokenError> {
         let abandoned = Abandon(Arc::new(AtomicBool::new(false)));
+        let _pending = Pending::count(&self.pending);
         let (reply, outcome) = oneshot::channel();
         let order = Order::Job { job, reply, abandoned: Arc::clone(&abandoned.0) };
         let answer = async {
@@ -111,6 +120,22 @@ impl TokenHandle {
 impl fmt::Debug for TokenHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TokenHandle({:?}, {})", self.insertion, self.serial())
+    }
+}
+
+/// One more job in the queue, as long as it lives.
+struct Pending<'p>(&'p AtomicUsize);
+
+impl<'p> Pending<'p> {
+    fn count(jobs: &'p AtomicUsize) -> Self {
+        jobs.fetch_add(1, Ordering::Relaxed);
+        Self(jobs)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

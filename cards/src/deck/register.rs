@@ -266,6 +266,7 @@ impl Register {
             facts: facts.subscribe(),
             phase: gate.phase(),
             removed,
+            pending: Arc::default(),
             deadline: self.deadline,
         };
         self.set_stage(insertion, Stage::Token(handle));

@@ -1,0 +1,139 @@
+//! Which card serves a key, where several have it.
+//!
+//! | before others comes | because |
+//! |---|---|
+//! | the card that the session demanded by its serial number | agents of GnuPG 2.2 compare serial numbers and ask for that card to be inserted otherwise |
+//! | one that is verified; then one whose PIN is remembered; last one whose PIN is blocked | nobody is to be asked where another card would not ask |
+//! | one for which fewer jobs wait | two cards do twice the work of one |
+//! | the session's own; then the newest | that is what a plain SERIALNO means |
+//!
+//! Keys are looked for on cards whose keys were read before; only if none of them has it, the others are read, and only if
+//! that does not help, readers are asked for cards that have come this moment.
+
+use claviger_cards::deck::TokenHandle;
+use claviger_cards::token::{PinRef, Slot};
+use claviger_keys::Keygrip;
+use tokio::time::Instant;
+
+use super::key_reference::load_keys;
+use super::session::Session;
+
+/// The tries from which on a remembered PIN is sent: the last one is the person's.
+const TRIES_FOR_MEMORY: u8 = 2;
+
+/// A card that has a key.
+pub(super) struct Holder {
+    pub(super) token: TokenHandle,
+    pub(super) slot: Slot,
+}
+
+/// What speaks against a card; the least is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    not_demanded: bool,
+    asks: Asks,
+    waiting: usize,
+    not_own: bool,
+}
+
+/// Who is asked before the card does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Asks {
+    Nobody,
+    Memory,
+    Person,
+    /// It would be in vain.
+    Blocked,
+}
+
+/// The cards that have this key, the session's own first, then the newest. Reads keys only as far as needed to find one.
+pub(super) async fn of(session: &Session, grip: &Keygrip) -> Vec<Holder> {
+    let own = session.token().ok();
+    if let Some(own) = &own {
+        load_keys(own).await;
+    }
+    let known = known(session, own.as_ref(), grip);
+    if !known.is_empty() {
+        return known;
+    }
+    if let Some(found) = first_of_others(session, grip).await {
+        return vec![found];
+    }
+    // Its events may still be on their way. A reader layer that fails has no card either.
+    if session.hub.deck.scan_anew().await.is_err() {
+        return Vec::new();
+    }
+    first_of_others(session, grip).await.into_iter().collect()
+}
+
+/// The one of `holders` that is to do something with the key; they are in the order of [`of`].
+pub(super) fn best(session: &Session, holders: Vec<Holder>) -> Option<Holder> {
+    holders.into_iter().min_by_key(|holder| rank(session, holder))
+}
+
+fn known(session: &Session, own: Option<&TokenHandle>, grip: &Keygrip) -> Vec<Holder> {
+    let is_own = |token: &TokenHandle| own.is_some_and(|own| own.insertion() == token.insertion());
+    let others = session.hub.deck.tokens().into_iter().filter(|token| !is_own(token));
+    let all = own.cloned().into_iter().chain(others);
+    all.filter_map(|token| token.facts().slot_of(grip).map(|slot| Holder { token, slot })).collect()
+}
+
+async fn first_of_others(session: &Session, grip: &Keygrip) -> Option<Holder> {
+    for token in session.hub.deck.tokens() {
+        load_keys(&token).await;
+        if let Some(slot) = token.facts().slot_of(grip) {
+            return Some(Holder { token, slot });
+        }
+    }
+    None
+}
+
+fn rank(session: &Session, Holder { token, slot }: &Holder) -> Rank {
+    let own = session.token().is_ok_and(|own| own.insertion() == token.insertion());
+    Rank {
+        not_demanded: !(own && session.has_demanded()),
+        asks: asks(session, token, *slot),
+        waiting: token.pending(),
+        not_own: !own,
+    }
+}
+
+fn asks(session: &Session, token: &TokenHandle, slot: Slot) -> Asks {
+    let pin = if slot == Slot::Sign { PinRef::Sign } else { PinRef::User };
+    let facts = token.facts();
+    let forced = pin == PinRef::Sign && facts.pin_status.forced();
+    let remembered = || session.hub.pins.has(token.insertion(), pin, Instant::now());
+    match facts.pin_status.tries(pin) {
+        0 => Asks::Blocked,
+        _ if forced => Asks::Person,
+        _ if facts.is_verified(pin) => Asks::Nobody,
+        TRIES_FOR_MEMORY.. if remembered() => Asks::Memory,
+        _ => Asks::Person,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Rank = Rank { not_demanded: true, asks: Asks::Person, waiting: 0, not_own: false };
+    const OTHER: Rank = Rank { not_own: true, ..OWN };
+
+    #[test]
+    fn the_demanded_card_comes_before_a_verified_one() {
+        assert!(Rank { not_demanded: false, waiting: 9, ..OWN } < Rank { asks: Asks::Nobody, ..OTHER });
+    }
+
+    #[test]
+    fn a_verified_card_comes_before_the_session_s_own() {
+        assert!(Rank { asks: Asks::Nobody, waiting: 9, ..OTHER } < Rank { asks: Asks::Memory, ..OWN });
+        assert!(Rank { asks: Asks::Memory, ..OTHER } < OWN);
+        assert!(OTHER < Rank { asks: Asks::Blocked, ..OWN });
+    }
+
+    #[test]
+    fn of_equal_cards_the_less_busy_serves_and_of_idle_ones_the_own() {
+        assert!(Rank { waiting: 1, ..OTHER } < Rank { waiting: 2, ..OWN });
+        assert!(OWN < OTHER);
+    }
+}
