@@ -1,7 +1,7 @@
 //! `make bench`: what our scdaemon and GnuPG's cost, on the same machine, in the same run, as a table.
 //!
 //! Same gpg, same card in software, same pcscd. The APDUs are counted by the card; times are of this machine and of a
-//! card without a chip's slowness, so compare the columns, not the rows. The budgets are asserted by the test
+//! card without a chip's slowness, so compare the columns, not the rows (the last table has a slow card). The budgets are asserted by the test
 //! `budgets`, not here.
 
 #[path = "../tests/world/mod.rs"]
@@ -13,7 +13,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use world::bill::{Desk, JOBS};
+use world::fleet::Fleet;
 use world::jobs::sign;
+use world::throng::{self, Choice};
 use world::{Home, Scdaemon, Wire};
 
 const BOTH: [Scdaemon; 2] = [Scdaemon::Ours, Scdaemon::Stock];
@@ -44,6 +46,26 @@ fn main() {
         pss_after_a_signature(&desk.home)
     });
     println!("{:38} {ours:>8} {stock:>8}", "PSS after a signature, KiB");
+    several_cards();
+}
+
+/// What a second card with the same key is worth. Stock scdaemon has one PC/SC reader, so there is nothing beside it.
+#[tokio::main(flavor = "current_thread")]
+async fn several_cards() {
+    println!(
+        "\n{:38} {:>8} {:>8} {:>8}",
+        "8 clients, 500 signatures, 50 ms each", "1 card", "2 cards", "times"
+    );
+    let fleet = Fleet::new(&[]);
+    let mut cards = Vec::new();
+    let mut rates = Vec::new();
+    for number in ["00000001", "00000002"] {
+        cards.push(fleet.plug_in_with_keys(number, &["--latency", "50"]).await);
+        fleet.client().await.unlock(number).await;
+        rates.push(throng::sign(&fleet, 8, 63, Choice::Any).await.rate);
+    }
+    let (one, two) = (rates[0], rates[1]);
+    println!("{:38} {one:>8.1} {two:>8.1} {:>8.2}", "signatures in a second", two / one);
 }
 
 /// Measures one and the other by turns, and gives both medians in seconds.

@@ -4,12 +4,14 @@
 //!
 //! A test owns what it needs, one value each: a [`Reader`], a [`Card`] in it, a [`Home`] that reaches the reader
 //! through one of the two [`Scdaemon`]s, an [`Sshd`] to log in to, a [`Wire`] to speak on. What a program printed comes back as [`Seen`];
-//! [`jobs`] has the things that people do, [`bill`] what they cost, [`scripted`] cards that recite.
+//! [`jobs`] has the things that people do, [`bill`] what they cost, [`scripted`] cards that recite, [`fleet`] many cards
+//! and clients around our scdaemon alone, [`throng`] what becomes of them.
 //! Needs the Debian packages that `make check` installs, and root or user namespaces: pcscd's socket is a mount of its own.
-#![allow(dead_code, reason = "each test program uses its part of the world")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its part of the world")]
 
 pub(crate) mod bill;
 mod card;
+pub(crate) mod fleet;
 mod home;
 pub(crate) mod jobs;
 pub(crate) mod packets;
@@ -17,6 +19,7 @@ mod reader;
 mod run;
 pub(crate) mod scripted;
 mod sshd;
+pub(crate) mod throng;
 mod wire;
 
 pub(crate) use card::Card;

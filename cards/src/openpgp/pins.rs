@@ -161,7 +161,12 @@ impl Session<'_> {
 
     /// The question for a new PIN.
     pub(crate) fn question_new(pin: PinRef) -> Question {
-        Question { purpose: PinPurpose::New(pin), tries_left: None, may_use_cache: false, memory_failed: false }
+        Question {
+            purpose: PinPurpose::New(pin),
+            tries_left: None,
+            may_use_cache: false,
+            memory_failed: false,
+        }
     }
 
     /// The tries as last known, read afresh if the card has refused a PIN since in words that nobody can count by.
