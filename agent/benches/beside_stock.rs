@@ -61,7 +61,7 @@ async fn several_cards() {
     let mut rates = Vec::new();
     for number in ["00000001", "00000002"] {
         cards.push(fleet.plug_in_with_keys(number, &["--latency", "50"]).await);
-        fleet.client().await.unlock(number).await;
+        fleet.client().await.sign_with(number).await;
         rates.push(throng::sign(&fleet, 8, 63, Choice::Any).await.rate);
     }
     let (one, two) = (rates[0], rates[1]);

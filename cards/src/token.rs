@@ -146,6 +146,9 @@ pub enum Request {
     SetResetCode,
     /// Forgets verifications (VERIFY P1=FF where the card has it). → [`Reply::Done`].
     ForgetVerifications,
+    /// Gives up those of these verifications that the card has (VERIFY P1=FF), if our application is still the selected
+    /// one; another one hears nothing of it. → [`Reply::Done`].
+    Lapse(Vec<PinRef>),
     /// GET CHALLENGE, any number of octets up to the request's own limit. → [`Reply::Random`].
     Random(usize),
     /// A raw APDU; the reply has its status word at the end. → [`Reply::Apdu`].
@@ -183,6 +186,7 @@ impl Request {
             Self::UnblockWithResetCode | Self::UnblockAsAdmin => "unblock PIN",
             Self::SetResetCode => "set reset code",
             Self::ForgetVerifications => "forget verifications",
+            Self::Lapse(_) => "let verifications lapse",
             Self::Random(_) => "random",
             Self::Apdu { .. } => "raw command",
             Self::Reset => "reset",

@@ -40,6 +40,7 @@ async fn disconnect(session: &mut Session, (): (), _talk: &mut dyn Conversation)
     };
     session.read(CardRequest::PowerDown).await?;
     session.hub.pins.forget(insertion);
+    session.hub.lapse.forget(insertion);
     Ok(())
 }
 

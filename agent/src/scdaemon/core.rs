@@ -11,8 +11,7 @@ use std::time::Duration;
 use claviger_assuan::error::Source;
 use claviger_assuan::server::Session as WireSession;
 use claviger_assuan_tokio::server;
-use claviger_cards::deck::{Change, Deck, DeckConfig, DeckEvent, TokenHandle};
-use claviger_cards::token::{Job, Request};
+use claviger_cards::deck::{Change, Deck, DeckConfig, DeckEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument as _;
 
@@ -100,20 +99,12 @@ impl Scdaemon {
 
     /// Makes the cards forget which PINs were verified, as far as they can, before nobody watches over them any more.
     pub(super) async fn lock_cards(&self) {
-        let verified = |token: &TokenHandle| token.facts().verified.contains(&true);
-        let forget = async {
-            for token in self.hub.deck.tokens().into_iter().filter(verified) {
-                if let Err(error) = token.submit(Job::new(Request::ForgetVerifications)).await {
-                    tracing::info!(%error, serial = token.serial(), "the card stays unlocked");
-                }
-            }
-        };
-        if tokio::time::timeout(GOODBYE, forget).await.is_err() {
+        if tokio::time::timeout(GOODBYE, self.hub.lock_all()).await.is_err() {
             tracing::info!("a card is busy and stays unlocked");
         }
     }
 
-    /// What goes on beside the sessions: reader socket, card events, the end of remembered PINs.
+    /// What goes on beside the sessions: reader socket, card events, the end of remembered PINs and of verifications.
     pub(super) fn start_chores(&self) {
         let hub = self.hub.clone();
         tokio::spawn(async move {
@@ -124,6 +115,8 @@ impl Scdaemon {
         });
         let hub = self.hub.clone();
         tokio::spawn(async move { hub.pins.wipe_in_time().await });
+        let hub = self.hub.clone();
+        tokio::spawn(async move { hub.lapse.lapse_in_time().await });
     }
 }
 

@@ -6,8 +6,8 @@
 //! | `--multi-server` | yes | yes | with the pipe and the sessions that are open then |
 //! | `--daemon` | no | yes | on a signal, KILLSCD, or with the program that it was started for |
 //!
-//! SIGTERM waits for open sessions, unless it comes for the third time; SIGINT does not wait. SIGHUP forgets PINs,
-//! SIGUSR1 writes the state to the log. At the end cards are made to forget what was verified, and left un-reset.
+//! SIGTERM waits for open sessions, unless it comes for the third time; SIGINT does not wait. SIGHUP forgets PINs and
+//! locks cards, SIGUSR1 writes the state to the log. At the end cards are locked too, and left un-reset.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -147,8 +147,8 @@ impl Daemon {
                 }
                 _ = signals.interrupt.recv() => break,
                 _ = signals.hang_up.recv() => {
-                    tracing::info!("SIGHUP received; PINs are forgotten");
-                    self.core.hub.pins.clear();
+                    tracing::info!("SIGHUP received; PINs are forgotten, cards locked");
+                    tokio::spawn(self.core.hub.lock_all());
                 }
                 _ = signals.user1.recv() => info::dump(&self.core.hub),
                 _ = signals.user2.recv() => {}

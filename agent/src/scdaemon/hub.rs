@@ -10,6 +10,7 @@ use claviger_cards::token::Insertion;
 use rustix::process::{Pid, Signal};
 
 use super::events::Events;
+use super::lapse::{self, Lapse};
 use super::pin_cache::PinCache;
 use super::settings::Settings;
 
@@ -31,6 +32,8 @@ pub(super) struct Hub {
     pub(super) pins: PinCache,
     /// Status files and the person's script.
     pub(super) events: Events,
+    /// The end of what cards have verified.
+    pub(super) lapse: Lapse,
     /// Where `GETINFO socket_name` says that we listen; `None` for a pipe server.
     pub(super) socket_name: Option<PathBuf>,
     register: Mutex<Register>,
@@ -95,7 +98,8 @@ impl Hub {
     pub(super) fn new(settings: Settings, deck: Deck, socket_name: Option<PathBuf>) -> Self {
         let pins = PinCache::new(settings.pin_cache_ttl);
         let events = Events::new(settings.homedir.clone());
-        Self { settings, deck, pins, events, socket_name, register: Mutex::default() }
+        let lapse = Lapse::new(settings.card_verified_ttl);
+        Self { settings, deck, pins, lapse, events, socket_name, register: Mutex::default() }
     }
 
     /// Enters a new session.
@@ -149,6 +153,7 @@ impl Hub {
     /// Notes that a client has reset the card: sessions that had selected it must select it anew.
     pub(super) fn note_reset(&self, insertion: Insertion) {
         self.pins.forget(insertion);
+        self.lapse.forget(insertion);
         let mut register = self.register();
         let count = register.resets.entry(insertion).or_default();
         *count = count.saturating_add(1);
@@ -164,6 +169,7 @@ impl Hub {
     /// A card was removed: its PINs are forgotten.
     pub(super) async fn note_removal(&self, insertion: Insertion) {
         self.pins.forget(insertion);
+        self.lapse.forget(insertion);
         self.register().resets.remove(&insertion);
         self.signal_clients(|_| true);
         self.events.removed(insertion).await;
@@ -174,6 +180,20 @@ impl Hub {
         self.signal_clients(|_| true);
         let present: Vec<_> = self.deck.tokens().iter().map(TokenHandle::insertion).collect();
         self.events.make_up(&present).await;
+    }
+
+    /// Forgets all PINs and has all cards forget that they were verified: everybody is asked again. Ends once the cards
+    /// have done so.
+    pub(super) fn lock_all(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.pins.clear();
+        let cards: Vec<_> =
+            self.deck.tokens().into_iter().map(lapse::give_up_all).map(tokio::spawn).collect();
+        async move {
+            for card in cards {
+                // One that fails has said so in the log.
+                let _ = card.await;
+            }
+        }
     }
 
     /// Sends the event signal to the clients that have selected this insertion.

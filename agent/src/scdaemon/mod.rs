@@ -29,6 +29,7 @@ mod hub;
 mod info;
 mod key_reference;
 mod keyinfo;
+mod lapse;
 mod learn;
 mod listener;
 mod lock;

@@ -236,6 +236,17 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         }
     ),
+    value!(
+        "card-verified-ttl",
+        Number,
+        Security,
+        "|N|lock a card N seconds after the last use of its PIN (claviger's own)",
+        None,
+        |typed, value| {
+            typed.card_verified_ttl = Some(number(value)?);
+            Ok(())
+        }
+    ),
     flag!("deny-admin", Security, "deny the use of admin card commands", Some("0:"), deny_admin),
     Opt {
         name: "allow-admin",

@@ -22,6 +22,7 @@ use claviger_secret::Secret;
 use tokio::time::Instant;
 
 use super::errors::{from_token, scd};
+use super::lapse;
 use super::pin_cache::Turn;
 use super::session::Session;
 use super::{prompt, status};
@@ -39,6 +40,8 @@ struct Asked {
     turn: Option<Turn>,
     /// The answer, to be remembered once the token has taken it.
     pin: Option<(PinRef, Secret)>,
+    /// The verifications that it lives on.
+    used: Vec<PinRef>,
 }
 
 impl Session {
@@ -49,10 +52,13 @@ impl Session {
         talk: &mut dyn Conversation,
     ) -> Result<Reply, Error> {
         let token = self.token()?;
-        let mut asked = Asked::default();
+        let mut asked = Asked { used: lapse::used_by(&request).into_iter().collect(), ..Asked::default() };
         let mut job = Job::new(request);
         loop {
-            match self.submit(&token, job, talk).await {
+            self.hub.lapse.note(&token, &asked.used, Instant::now());
+            let outcome = self.submit(&token, job, talk).await;
+            self.hub.lapse.note(&token, &asked.used, Instant::now());
+            match outcome {
                 Ok(Outcome::Done(reply)) => {
                     if let Some((pin, value)) = asked.pin {
                         self.hub.pins.remember(token.insertion(), pin, value, Instant::now());
@@ -119,8 +125,13 @@ impl Session {
             PinPurpose::Unlock(pin) if need.may_use_cache => Some(pin),
             _ => None,
         };
-        if let (PinPurpose::Unlock(pin), true) = (need.purpose, need.memory_failed) {
-            self.hub.pins.forget_pin(token.insertion(), pin);
+        if let PinPurpose::Unlock(pin) = need.purpose {
+            if need.memory_failed {
+                self.hub.pins.forget_pin(token.insertion(), pin);
+            }
+            if !asked.used.contains(&pin) {
+                asked.used.push(pin);
+            }
         }
         if let Some(pin) = shared {
             if let Some(known) = self.remembered(token, &need, pin) {

@@ -11,6 +11,9 @@ use crate::home;
 /// How long an unused PIN is remembered, unless `pin-cache-ttl` says otherwise: GnuPG's own `default-cache-ttl`.
 const DEFAULT_PIN_CACHE_TTL: Duration = Duration::from_secs(600);
 
+/// The longest time that an option can mean; more than a clock can count is no time at all.
+const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// How many clients may wait to be accepted, unless `listen-backlog` says otherwise (GnuPG's default).
 const DEFAULT_LISTEN_BACKLOG: i32 = 64;
 
@@ -33,6 +36,8 @@ pub(super) struct Settings {
     pub(super) openpgp_disabled: bool,
     pub(super) listen_backlog: i32,
     pub(super) pin_cache_ttl: Duration,
+    /// How long an unused verification of a card lasts; `None` for as long as the card is there.
+    pub(super) card_verified_ttl: Option<Duration>,
     pub(super) deny_admin: bool,
 }
 
@@ -87,11 +92,16 @@ impl Settings {
             reader_socket: typed.reader_socket.as_deref().map(|file| below(&homedir, file)),
             openpgp_disabled: typed.disabled_applications.iter().any(|name| name == "openpgp"),
             listen_backlog: typed.listen_backlog.unwrap_or(DEFAULT_LISTEN_BACKLOG),
-            pin_cache_ttl: typed.pin_cache_ttl.map_or(DEFAULT_PIN_CACHE_TTL, Duration::from_secs),
+            pin_cache_ttl: typed.pin_cache_ttl.map_or(DEFAULT_PIN_CACHE_TTL, seconds),
+            card_verified_ttl: typed.card_verified_ttl.map(seconds),
             deny_admin: typed.deny_admin,
             homedir,
         }
     }
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count).min(MAX_TTL)
 }
 
 /// A path in an option: `~/` is the user's home, anything else relative is below `directory`, sockets for logs stay.
@@ -220,6 +230,15 @@ mod tests {
         assert!(read_file(path, false, &mut Typed::default()).is_ok());
         let errors = read_file(path, true, &mut Typed::default()).unwrap_err();
         assert!(errors[0].to_string().starts_with("option file '/nonexistent/scdaemon.conf': No such file"));
+    }
+
+    #[test]
+    fn a_time_beyond_every_clock_is_a_long_time() {
+        let (typed, _) = read(&format!("pin-cache-ttl {}\ncard-verified-ttl 90\n", u64::MAX));
+        let settings = Settings::resolve(&typed);
+        assert_eq!(settings.pin_cache_ttl, MAX_TTL);
+        assert_eq!(settings.card_verified_ttl, Some(Duration::from_secs(90)));
+        assert_eq!(Settings::resolve(&Typed::default()).card_verified_ttl, None);
     }
 
     #[test]

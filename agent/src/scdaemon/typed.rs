@@ -32,6 +32,7 @@ pub(super) struct Typed {
     pub(super) disabled_applications: Vec<String>,
     pub(super) listen_backlog: Option<i32>,
     pub(super) pin_cache_ttl: Option<u64>,
+    pub(super) card_verified_ttl: Option<u64>,
     pub(super) deny_admin: bool,
 }
 

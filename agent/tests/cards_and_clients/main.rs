@@ -4,5 +4,6 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod lapse;
 mod same_key;
 mod throughput;

@@ -41,7 +41,7 @@ async fn two_verified_cards(fleet: &Fleet) -> Vec<Plugged> {
     let mut cards = Vec::new();
     for number in CARDS {
         cards.push(fleet.plug_in_with_keys(number, &SLOW).await);
-        fleet.client().await.unlock(number).await;
+        fleet.client().await.sign_with(number).await;
     }
     cards
 }

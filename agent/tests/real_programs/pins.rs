@@ -1,7 +1,7 @@
 //! PINs: wrong ones, none, and those of a card with a KDF.
 
 use crate::world::jobs::{decrypt, decrypts, generate, seal, sign, signs};
-use crate::world::{Card, Home, Reader, Scdaemon};
+use crate::world::{Card, Home, Reader, Scdaemon, Seen, wait_for};
 
 #[test]
 fn a_wrong_pin_costs_one_try_and_the_next_prompt_tells_how_many_are_left() {
@@ -87,6 +87,25 @@ fn a_kdf_card_signs_and_decrypts_with_the_right_pin_and_loses_no_try() {
     home.card_edit(&["admin", "login", "carla", "quit"]).ok();
     home.gpg(&["--card-status"]).ok().shows("PIN retry counter : 3 0 3\n");
     drop((card, reader));
+}
+
+#[test]
+fn a_hang_up_signal_forgets_pins_and_locks_the_card() {
+    let (_reader, card, home) = card_with_keys(&[]);
+    home.card_edit(&["admin", "forcesig", "quit"]).ok();
+    signs(&home);
+    home.questions();
+    signs(&home);
+    assert_eq!(home.questions(), [""; 0]);
+    card.apdus();
+    let pid = home.agent(&["SCD GETINFO pid"]).ok().line("D ");
+    Seen::of(home.command("kill").args(["-HUP", &pid]), b"").ok();
+    wait_for("the card's lock", || {
+        let sent = card.apdus();
+        if sent.iter().any(|line| line.contains(" 0020FF81 ")) { Ok(()) } else { Err(sent.join("\n")) }
+    });
+    signs(&home);
+    assert_eq!(home.questions().len(), 1, "the PIN is asked again");
 }
 
 /// A card with Curve25519 keys, as it left `options`, and a home that knows them.

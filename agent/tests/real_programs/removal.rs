@@ -103,6 +103,27 @@ fn a_neighbour_who_resets_or_selects_is_no_removal_and_gets_no_pin() {
     assert!(card.control("count").contains(" leaks=0 "));
 }
 
+#[test]
+fn a_card_in_another_reader_goes_on_after_its_pin_was_asked() {
+    let memory = tempfile::tempdir().expect("a temporary directory");
+    let options = ["--state", memory.path().to_str().expect("its name is text")];
+    let reader = Reader::start();
+    let card = Card::insert(&reader.slot(), &options);
+    let home = Home::new(&reader, Scdaemon::under_test());
+    home.wait_for_card();
+    generate(&home, &["2", "1", "2", "1", "2", "1"]);
+    home.card_edit(&["admin", "forcesig", "quit"]).ok();
+    signs(&home);
+    home.questions();
+    drop(card);
+    let _card = Card::insert(&reader.slot_number(1), &options);
+    home.wait_for_card();
+    signs(&home);
+    signs(&home);
+    assert_eq!(home.questions().len(), 1, "the PIN is asked once");
+    home.gpg(&["--card-status"]).ok().shows("Virtual PCD 00 01");
+}
+
 fn card_with_keys() -> (Reader, Card, Home) {
     let reader = Reader::start();
     let card = Card::insert(&reader.slot(), &[]);

@@ -39,6 +39,7 @@ impl Fleet {
         let program = Command::new(Card::program())
             .args(["--socket", &text(self.dir.path().join("reader")), "--manufacturer", "FFFE"])
             .args(["--serial", number, "--state", &text(self.dir.path().join(number))])
+            .args(["--apdu-log", &text(self.log(number))])
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -64,6 +65,25 @@ impl Fleet {
         let card = self.plug_in(number, options);
         client.demand(number).await;
         card
+    }
+
+    /// How often the card with this number got a command whose header is this.
+    pub(crate) fn count(&self, number: &str, header: &str) -> usize {
+        let log = fs::read_to_string(self.log(number)).unwrap_or_default();
+        log.lines().filter(|line| line.contains(header)).count()
+    }
+
+    /// Waits until the card with this number has got such a command so many times.
+    pub(crate) async fn wait_for(&self, number: &str, header: &str, times: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count(number, header) < times {
+            assert!(Instant::now() < deadline, "{number} never got {header} {times} times");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn log(&self, number: &str) -> PathBuf {
+        self.dir.path().join(format!("apdus-{number}"))
     }
 
     /// A client that was greeted.
@@ -147,12 +167,11 @@ impl Client {
         }
     }
 
-    /// Gives the card with this number the PIN for signatures.
-    pub(crate) async fn unlock(&mut self, number: &str) {
+    /// Signs with the card with this number.
+    pub(crate) async fn sign_with(&mut self, number: &str) {
         self.demand(number).await;
         self.ok(&format!("SETDATA {}", "01".repeat(32))).await;
         self.ok("PKSIGN --hash=sha256 OPENPGP.1").await;
-        assert_eq!(self.questions, 1);
     }
 
     /// Waits until the card with this number is gone.

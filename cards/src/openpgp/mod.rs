@@ -95,7 +95,8 @@ fn carry_out(
     request: &mut Request,
     progress: &mut Progress,
 ) -> Result<Step, TokenError> {
-    let as_it_is = matches!(request, Request::Apdu { .. } | Request::Reset | Request::PowerDown);
+    let as_it_is =
+        matches!(request, Request::Apdu { .. } | Request::Reset | Request::PowerDown | Request::Lapse(_));
     if session.card.facts.terminated && !as_it_is {
         // Somebody may have activated it since.
         session.reopen()?;
@@ -129,6 +130,7 @@ fn carry_out(
         Request::UnblockAsAdmin => session.set_as_admin(progress, AdminSets::UserPin),
         Request::SetResetCode => session.set_as_admin(progress, AdminSets::ResetCode),
         Request::ForgetVerifications => session.forget_verifications(),
+        Request::Lapse(pins) => session.lapse(pins),
         Request::Random(octets) => session.random(*octets),
         Request::Apdu { command, more } => session.raw(command, *more),
         Request::Reset => session.reset(false),

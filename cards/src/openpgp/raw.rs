@@ -56,17 +56,38 @@ impl Session<'_> {
     pub(crate) fn forget_verifications(&mut self) -> Result<Step, TokenError> {
         self.card.forget_verifications();
         for pin in [PinRef::Sign, PinRef::User, PinRef::Admin] {
-            let response = self.ask(&commands::forget(pin))?;
-            match response.sw {
-                // It was verified, or it was not.
-                0x9000 | 0x6982 => {}
-                sw if sw & 0xfff0 == 0x63c0 => {}
-                0x6a86 | 0x6a81 | 0x6b00 | 0x6700 | 0x6a80 => {
-                    return Err(TokenError::NotSupported("forgetting a verification without a reset"));
-                }
-                sw => return Err(TokenError::Status { operation: name::FORGET, sw }),
+            forgotten(self.ask(&commands::forget(pin))?.sw)?;
+        }
+        Ok(Step::Done(Reply::Done))
+    }
+
+    /// VERIFY with P1=FF for what is verified, unless it is lost already: a neighbour's application would take the
+    /// command for its own.
+    pub(crate) fn lapse(&mut self, pins: &[PinRef]) -> Result<Step, TokenError> {
+        let verified: Vec<_> = pins.iter().copied().filter(|pin| self.card.is_verified(*pin)).collect();
+        if !verified.is_empty() && !self.is_current()? {
+            self.card.forget_verifications();
+        }
+        for pin in verified {
+            // A reset that was noticed just now has done it.
+            if self.card.is_verified(pin) {
+                self.card.set_verified(pin, false);
+                forgotten(self.send(&commands::forget(pin))?.sw)?;
             }
         }
         Ok(Step::Done(Reply::Done))
+    }
+}
+
+/// Whether the answer to VERIFY with P1=FF means that the PIN is not verified any more.
+fn forgotten(sw: u16) -> Result<(), TokenError> {
+    match sw {
+        // It was verified, or it was not.
+        0x9000 | 0x6982 => Ok(()),
+        sw if sw & 0xfff0 == 0x63c0 => Ok(()),
+        0x6a86 | 0x6a81 | 0x6b00 | 0x6700 | 0x6a80 => {
+            Err(TokenError::NotSupported("forgetting a verification without a reset"))
+        }
+        sw => Err(TokenError::Status { operation: name::FORGET, sw }),
     }
 }

@@ -114,6 +114,16 @@ impl<'r> Session<'r> {
         Ok(Probed { session: self })
     }
 
+    /// Whether our application is still the one that answers; if not, nothing is done about it.
+    pub(crate) fn is_current(&mut self) -> Result<bool, TokenError> {
+        self.begin()?;
+        if !self.probed {
+            self.probed = self.card.selected && self.try_related_data()?;
+            self.card.selected &= self.probed;
+        }
+        Ok(self.probed)
+    }
+
     /// SELECT and 6E, whatever was known before.
     pub(crate) fn reopen(&mut self) -> Result<(), TokenError> {
         self.select()?;

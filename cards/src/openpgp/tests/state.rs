@@ -220,6 +220,50 @@ fn verifications_are_forgotten_on_the_card_too() {
 }
 
 #[test]
+fn a_verification_lapses_on_the_card_and_the_others_stay() {
+    let mut bench = Bench::new();
+    unlock_user(&mut bench);
+    unlock_admin(&mut bench);
+    bench.probe_is_answered();
+    bench.expect("0020FF82", "9000");
+    reply(bench.perform(Request::Lapse(vec![PinRef::Sign, PinRef::User])));
+    assert!(!bench.facts().is_verified(PinRef::User) && bench.facts().is_verified(PinRef::Admin));
+    reply(bench.perform(Request::Lapse(vec![PinRef::Sign, PinRef::User])));
+}
+
+#[test]
+fn a_neighbour_hears_nothing_of_a_lapse() {
+    let mut bench = Bench::new();
+    unlock_user(&mut bench);
+    bench.expect(RELATED, "6D00");
+    reply(bench.perform(Request::Lapse(vec![PinRef::User])));
+    assert!(!bench.facts().is_verified(PinRef::User));
+    // Our application is selected again by the next job, and not before.
+    bench.expect(SELECT, "9000");
+    bench.expect("00CA0101 00", "9000");
+    reply(bench.perform(Request::Object(DataObject::Private(1))));
+}
+
+#[test]
+fn after_a_reset_there_is_nothing_to_lapse() {
+    let mut bench = Bench::new();
+    unlock_user(&mut bench);
+    bench.a_neighbour_resets_the_card();
+    reply(bench.perform(Request::Lapse(vec![PinRef::User])));
+}
+
+#[test]
+fn a_card_that_cannot_forget_is_locked_for_us_at_least() {
+    let mut bench = Bench::new();
+    unlock_user(&mut bench);
+    bench.probe_is_answered();
+    bench.expect("0020FF82", "6A86");
+    let refused = bench.perform(Request::Lapse(vec![PinRef::User]));
+    assert!(matches!(refused, Err(TokenError::NotSupported(_))));
+    assert!(!bench.facts().is_verified(PinRef::User));
+}
+
+#[test]
 fn a_snapshot_stays_as_it_was() {
     let mut bench = Bench::new();
     let before = bench.facts();
