@@ -22,8 +22,8 @@ use tokio::sync::broadcast;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use crate::reader::{pcsc, socket};
-use crate::token::Insertion;
+use crate::reader::{Reader, pcsc, socket};
+use crate::token::{Insertion, TokenError};
 
 pub use handle::TokenHandle;
 pub(crate) use register::{Arrival, Connected, Register, Source};
@@ -42,6 +42,8 @@ pub struct DeckConfig {
     pub reader_socket: Option<PathBuf>,
     /// Only readers whose names begin like this.
     pub reader_port: Option<String>,
+    /// Whether PINs may be typed on readers' own keys.
+    pub pinpads: Pinpads,
     /// How long a neighbour may hold a card before a job fails with [`crate::token::TokenError::Busy`].
     pub deadline: Duration,
     /// How long the first scan waits for a card at the reader socket that was started before the daemon.
@@ -54,10 +56,22 @@ impl Default for DeckConfig {
             pcsc: true,
             reader_socket: None,
             reader_port: None,
+            pinpads: Pinpads::AsReadersSay,
             deadline: Duration::from_secs(30),
             settle: Duration::from_millis(500),
         }
     }
+}
+
+/// Whether PINs may be typed on readers' own keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinpads {
+    /// Never.
+    Unused,
+    /// As far as readers say that they can.
+    AsReadersSay,
+    /// The same, taking it that every one of them takes PINs of any length.
+    OfAnyLength,
 }
 
 /// Why a scan could not look.
@@ -164,7 +178,7 @@ impl Deck {
     /// An empty register. Does no IO.
     #[must_use]
     pub fn new(config: DeckConfig) -> Self {
-        let register = Arc::new(Register::new(config.deadline));
+        let register = Arc::new(Register::new(config.deadline).with_pinpads(config.pinpads));
         Self { inner: Arc::new(Inner { config, register, sources: Mutex::default() }) }
     }
 
@@ -212,6 +226,19 @@ impl Deck {
         listening?;
         service?;
         self.inner.register.first_unusable().map_or(Ok(()), Err)
+    }
+
+    /// A card in a reader of the caller's own is there, from now until it fails with
+    /// [`card_backend::SmartcardError::CardNotFound`]. A scan waits until it is opened.
+    pub fn plug_in(&self, name: &str, reader: Box<dyn Reader>) {
+        let reader = Mutex::new(Some(reader));
+        let gone =
+            || TokenError::Transport { operation: "opening the card", message: "tried before".to_owned() };
+        let connect = move || {
+            let reader = reader.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(gone)?;
+            Ok(Connected { reader, atr: Vec::new() })
+        };
+        self.inner.register.arrive(Arrival { reader: name.to_owned(), connect: Arc::new(connect) });
     }
 
     /// The tokens that are present, the newest first.

@@ -257,6 +257,8 @@ pub(crate) struct Progress {
     pub(crate) pins: Vec<(PinPurpose, Secret)>,
     /// What the PIN is for that came out of somebody's memory, and not from a person just now.
     pub(crate) remembered: Option<PinPurpose>,
+    /// What the PIN is for that is to be typed on the reader now.
+    pub(crate) typed_on_pinpad: Option<PinPurpose>,
     /// The tries that the prompt showed, when a PIN was asked.
     pub(crate) tries_shown: Option<u8>,
     /// Steps of a sequence that the card has carried out.
@@ -299,6 +301,9 @@ pub struct NeedsPin {
     pub may_use_cache: bool,
     /// Whether it is asked because the card refused a remembered PIN: that one is to be forgotten.
     pub memory_failed: bool,
+    /// Whether it is to be typed on the reader's own keys; an old PIN together with its new value. The person is to be
+    /// told so before [`NeedsPin::typed_on_pinpad`].
+    pub on_pinpad: bool,
     pub(crate) job: Job,
 }
 
@@ -317,6 +322,14 @@ impl NeedsPin {
     pub fn with_remembered_pin(mut self, pin: Secret) -> Job {
         self.job.progress.remembered = Some(self.purpose);
         self.with_pin(pin)
+    }
+
+    /// The job again, in which the PIN is typed on the reader. It takes as long as the person does, or the reader waits.
+    #[must_use]
+    pub fn typed_on_pinpad(mut self) -> Job {
+        self.job.progress.typed_on_pinpad = Some(self.purpose);
+        self.job.progress.tries_shown = self.tries_left.or(self.job.progress.tries_shown);
+        self.job
     }
 
     /// The job as it was, for when somebody else's answer may have unlocked the token meanwhile.
@@ -378,6 +391,9 @@ pub enum TokenError {
         /// The card's minimum.
         minimum: usize,
     },
+    /// The person: nothing came from the reader's keys that could be tried.
+    #[error("{0}")]
+    Pinpad(PinpadEnd),
     /// The person: no tries left.
     #[error("the PIN is blocked; unblock it with the reset code or the admin PIN")]
     PinBlocked(PinRef),
@@ -415,6 +431,23 @@ pub enum TokenError {
         /// What is wrong with it.
         message: String,
     },
+}
+
+/// Why no PIN came from a reader's own keys. No try is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PinpadEnd {
+    /// Nothing was typed in time.
+    #[error("no PIN was typed on the reader in time")]
+    TimedOut,
+    /// The person called it off there.
+    #[error("the PIN entry was cancelled on the reader")]
+    Cancelled,
+    /// The new PIN was not the same both times.
+    #[error("the new PIN was not the same both times")]
+    NotRepeated,
+    /// The PIN is too short or too long.
+    #[error("a PIN of that length is not taken")]
+    WrongLength,
 }
 
 fn tries(left: Option<u8>) -> String {

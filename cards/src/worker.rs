@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::debug;
 
 use crate::facts::Facts;
-use crate::reader::Reader;
+use crate::reader::{Pinpad, Reader};
 use crate::token::{Job, Outcome, Token, TokenError};
 
 /// How many jobs may wait for one token; more wait outside, in order.
@@ -149,5 +149,9 @@ impl Reader for Guarded {
 
     fn power_down(&mut self) -> Result<(), SmartcardError> {
         self.reader.power_down()
+    }
+
+    fn pinpad(&self) -> Pinpad {
+        self.reader.pinpad()
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, info_span, warn};
 
-use crate::deck::{Change, DeckEvent, ScanError, TokenHandle};
+use crate::deck::{Change, DeckEvent, Pinpads, ScanError, TokenHandle};
 use crate::facts::Facts;
 use crate::openpgp::{Lengths, OpenPgp};
 use crate::reader::Reader;
@@ -41,6 +41,7 @@ pub(crate) struct Connected {
 
 pub(crate) struct Register {
     deadline: Duration,
+    pinpads: Pinpads,
     state: Mutex<State>,
     events: broadcast::Sender<DeckEvent>,
     /// Counts what changed in `state`; those who wait for cards watch it.
@@ -88,12 +89,18 @@ impl Register {
     pub(crate) fn new(deadline: Duration) -> Self {
         Self {
             deadline,
+            pinpads: Pinpads::AsReadersSay,
             state: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
             version: watch::Sender::new(0),
             workers: Mutex::new(0),
             worker_ended: Condvar::new(),
         }
+    }
+
+    /// The same, where readers' own keys are used so.
+    pub(crate) fn with_pinpads(self, pinpads: Pinpads) -> Self {
+        Self { pinpads, ..self }
     }
 
     /// A card is there: a worker of its own opens it.
@@ -257,6 +264,9 @@ impl Register {
 
     fn serve_token(self: &Arc<Self>, insertion: Insertion, mut token: OpenPgp, gate: &Gate) {
         self.remember(&token.facts(), token.lengths());
+        if self.pinpads != Pinpads::Unused {
+            token.use_pinpad(self.pinpads == Pinpads::OfAnyLength);
+        }
         let (orders, mut queue) = mpsc::channel(QUEUE);
         let facts = watch::Sender::new(token.facts());
         let Some(removed) = self.removed(insertion) else { return };

@@ -80,7 +80,7 @@ impl Response {
         matches!(self.sw, 0x6d00 | 0x6e00 | 0x6982) || self.sw & 0xfff0 == 0x6a80
     }
 
-    fn parse(operation: &'static str, mut octets: Vec<u8>) -> Result<Self, TokenError> {
+    pub(crate) fn parse(operation: &'static str, mut octets: Vec<u8>) -> Result<Self, TokenError> {
         let (Some(low), Some(high)) = (octets.pop(), octets.pop()) else {
             return Err(TokenError::Malformed { operation, message: "no status word".to_owned() });
         };

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::facts::{Facts, KeyState};
 use crate::openpgp::Lengths;
+use crate::reader::Pinpad;
 use crate::token::{DataObject, PinRef, Slot};
 
 /// How many tries a PIN has after it was right, unless the card was seen with more (OpenPGP card 3.4, section 4.3).
@@ -28,6 +29,8 @@ pub(crate) struct Card {
     pub(crate) stale: bool,
     /// A PIN was refused in a way that does not tell whether it cost a try: 6E comes before the next question.
     pub(crate) tries_unknown: bool,
+    /// What the reader's own keys may be used for.
+    pub(crate) pinpad: Pinpad,
     /// How often our application was selected; every time it forgets what was verified.
     pub(crate) selections: u32,
     most_tries: [u8; 3],
@@ -44,6 +47,7 @@ impl Card {
             occurrence: 0,
             stale: false,
             tries_unknown: false,
+            pinpad: Pinpad::default(),
             selections: 0,
             most_tries: [FULL_TRIES; 3],
         }

@@ -8,7 +8,7 @@ use claviger_secret::Secret;
 
 use crate::openpgp::apdu::Response;
 use crate::openpgp::commands::{self, name};
-use crate::openpgp::pins::{Step, check_length};
+use crate::openpgp::pins::{Question, Step, check_length};
 use crate::openpgp::session::Session;
 use crate::openpgp::tlv;
 use crate::token::{DataObject, PinPurpose, PinRef, Progress, Reply, TokenError};
@@ -75,7 +75,9 @@ impl Session<'_> {
     }
 
     fn ask_admin(&mut self) -> Result<Step, TokenError> {
-        self.question(PinRef::Admin, false).map(Step::Ask)
+        let question = self.question(PinRef::Admin, false)?;
+        // Its value goes into CHANGE REFERENCE DATA, too.
+        Ok(Step::Ask(Question { on_pinpad: false, ..question }))
     }
 
     fn kdf_was_written(&mut self, written: &Response) {

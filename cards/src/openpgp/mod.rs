@@ -25,6 +25,7 @@ mod lengths;
 mod objects;
 pub mod operations;
 mod passwords;
+mod pinpad;
 mod pins;
 pub mod public_key;
 mod raw;
@@ -46,7 +47,7 @@ use crate::openpgp::generation::Wanted;
 use crate::openpgp::passwords::AdminSets;
 use crate::openpgp::pins::{Step, Unlocked};
 use crate::openpgp::session::Session;
-use crate::reader::Reader;
+use crate::reader::{Pinpad, Reader};
 use crate::token::{DataObject, Job, NeedsPin, Outcome, PinRef, Progress, Reply, Request, Token, TokenError};
 
 pub use lengths::Lengths;
@@ -77,6 +78,12 @@ impl OpenPgp {
             Err(error) => Err(error),
             Ok(()) => Ok(Some(token)),
         }
+    }
+
+    /// Lets PINs be typed on the reader as far as it can take them; `any_length` without being asked whether it does.
+    pub(crate) fn use_pinpad(&mut self, any_length: bool) {
+        let pinpad = self.reader.pinpad();
+        self.card.pinpad = Pinpad { any_length: pinpad.any_length || any_length, ..pinpad };
     }
 
     /// What is known of the card's way with long commands.
@@ -174,6 +181,7 @@ impl Token for OpenPgp {
                     tries_left: question.tries_left,
                     may_use_cache: question.may_use_cache,
                     memory_failed: question.memory_failed,
+                    on_pinpad: question.on_pinpad,
                     job,
                 }))
             }

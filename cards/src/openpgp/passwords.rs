@@ -4,6 +4,7 @@
 //! before the new value is asked for: a person who does not know it should not have to think one up.
 
 use crate::openpgp::commands::name;
+use crate::openpgp::pinpad;
 use crate::openpgp::pins::{Step, Unlocked, check_length};
 use crate::openpgp::session::Session;
 use crate::token::{PinPurpose, PinRef, Progress, Reply, TokenError};
@@ -28,6 +29,9 @@ impl Session<'_> {
         if which == PinRef::Admin && progress.pins.is_empty() {
             // Says so if it is blocked.
             self.question(which, true)?;
+        }
+        if pinpad::is_answered_there(progress, PinPurpose::Old(which)) {
+            return self.change_on_pinpad(progress, which);
         }
         if let Some(question) = self.old_and_new(progress, which, which)? {
             return Ok(question);
@@ -143,7 +147,7 @@ impl Session<'_> {
         self.question_old(old).map(Step::Ask)
     }
 
-    fn forget_pin(&mut self, which: PinRef) {
+    pub(crate) fn forget_pin(&mut self, which: PinRef) {
         if which == PinRef::Admin {
             self.card.set_verified(PinRef::Admin, false);
         } else {

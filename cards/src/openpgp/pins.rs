@@ -4,6 +4,7 @@ use claviger_secret::Secret;
 
 use crate::openpgp::apdu::{Command, Response};
 use crate::openpgp::commands;
+use crate::openpgp::pinpad::{self, Entry};
 use crate::openpgp::session::Session;
 use crate::token::{PinPurpose, PinRef, Progress, Reply, TokenError};
 
@@ -31,6 +32,7 @@ pub(crate) struct Question {
     pub(crate) tries_left: Option<u8>,
     pub(crate) may_use_cache: bool,
     pub(crate) memory_failed: bool,
+    pub(crate) on_pinpad: bool,
 }
 
 /// Whether the card will do what takes a PIN.
@@ -74,26 +76,27 @@ impl Session<'_> {
     ) -> Result<Unlocked, TokenError> {
         let purpose = PinPurpose::Unlock(pin);
         let always = always || self.is_forced(pin);
-        if let Some(secret) = progress.take(purpose) {
-            let remembered = progress.remembered.take() == Some(purpose);
-            check_length(purpose, &secret)?;
-            // Somebody else's answer may have unlocked the card meanwhile.
-            if !always && self.is_still_verified(pin)? {
-                return Ok(Unlocked::Before);
-            }
-            return match self.verify(progress, pin, &secret) {
-                Err(TokenError::WrongPin { .. }) if remembered => {
-                    // It was changed elsewhere. The person has not failed, so the person is asked.
-                    let question = self.question(pin, always)?;
-                    Ok(Unlocked::Not(Question { memory_failed: true, ..question }))
-                }
-                other => other,
-            };
+        let given = progress.take(purpose);
+        let remembered = progress.remembered.take_if(|of| *of == purpose).is_some();
+        let typed_on_pinpad = pinpad::is_answered_there(progress, purpose);
+        if let Some(secret) = &given {
+            check_length(purpose, secret)?;
         }
+        // Somebody else's answer may have unlocked the card meanwhile.
         if !always && self.is_still_verified(pin)? {
             return Ok(Unlocked::Before);
         }
-        self.question(pin, always).map(Unlocked::Not)
+        if given.is_none() && !typed_on_pinpad {
+            return self.question(pin, always).map(Unlocked::Not);
+        }
+        match self.verify(progress, pin, given.as_ref()) {
+            Err(TokenError::WrongPin { .. }) if remembered => {
+                // It was changed elsewhere. The person has not failed, so the person is asked.
+                let question = self.question(pin, always)?;
+                Ok(Unlocked::Not(Question { memory_failed: true, ..question }))
+            }
+            other => other,
+        }
     }
 
     /// Carries out a command that takes a PIN and carries no secret. Where the PIN was verified in an earlier
@@ -150,13 +153,20 @@ impl Session<'_> {
             tries_left: Some(tries),
             may_use_cache: !never_cached && !self.is_forced(pin) && tries > 1,
             memory_failed: false,
+            on_pinpad: self.is_typed_on_pinpad(pin, Entry::Verify)?,
         })
     }
 
     /// The question for a PIN that is about to be changed.
     pub(crate) fn question_old(&mut self, pin: PinRef) -> Result<Question, TokenError> {
         let tries_left = Some(self.known_tries(pin)?);
-        Ok(Question { purpose: PinPurpose::Old(pin), tries_left, may_use_cache: false, memory_failed: false })
+        Ok(Question {
+            purpose: PinPurpose::Old(pin),
+            tries_left,
+            may_use_cache: false,
+            memory_failed: false,
+            on_pinpad: self.is_typed_on_pinpad(pin, Entry::Modify)?,
+        })
     }
 
     /// The question for a new PIN.
@@ -166,6 +176,7 @@ impl Session<'_> {
             tries_left: None,
             may_use_cache: false,
             memory_failed: false,
+            on_pinpad: false,
         }
     }
 
@@ -186,7 +197,13 @@ impl Session<'_> {
         progress.tries_shown.is_some_and(|shown| self.tries(pin) < shown)
     }
 
-    fn verify(&mut self, progress: &Progress, pin: PinRef, secret: &Secret) -> Result<Unlocked, TokenError> {
+    /// Verifies with a PIN that was given, or else with the one that is typed on the reader.
+    fn verify(
+        &mut self,
+        progress: &Progress,
+        pin: PinRef,
+        given: Option<&Secret>,
+    ) -> Result<Unlocked, TokenError> {
         self.probe()?;
         if self.tries(pin) == 0 {
             return Err(TokenError::PinBlocked(pin));
@@ -194,7 +211,11 @@ impl Session<'_> {
         if self.lost_tries(progress, pin) {
             return self.question(pin, false).map(Unlocked::Not);
         }
-        self.probe()?.verify(pin, secret)?;
+        match given {
+            Some(secret) => self.probe()?.verify(pin, secret)?,
+            None if self.verify_on_pinpad(pin)? => {}
+            None => return self.question(pin, false).map(Unlocked::Not),
+        }
         Ok(Unlocked::Now)
     }
 

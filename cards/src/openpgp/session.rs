@@ -177,7 +177,7 @@ impl<'r> Session<'r> {
     }
 
     /// What F9 says, read once.
-    fn kdf(&mut self) -> Result<Kdf, TokenError> {
+    pub(crate) fn kdf(&mut self) -> Result<Kdf, TokenError> {
         if !self.card.facts.capabilities.kdf() {
             return Ok(Kdf::Plain);
         }
@@ -261,6 +261,14 @@ impl Probed<'_, '_> {
         self.send(&commands::put_secret(0xd3, derived))
     }
 
+    /// For a PIN that the reader takes and sends by itself.
+    pub(crate) fn transaction(&mut self) -> Result<&mut (dyn CardTransaction + Send + Sync), TokenError> {
+        match &mut self.session.line {
+            Line::Open(transaction) => Ok(transaction.as_mut()),
+            Line::Closed(_) | Line::Broken => Err(TokenError::Gone),
+        }
+    }
+
     /// A command with a key in it.
     pub(crate) fn send(&mut self, command: &SecretCommand) -> Result<Response, TokenError> {
         self.session.channel()?.send_secret(command)
@@ -271,7 +279,7 @@ impl Probed<'_, '_> {
     }
 
     /// What the status word says of a PIN that was sent (7.2.2).
-    fn judge(&mut self, which: PinRef, response: &Response) -> Result<(), TokenError> {
+    pub(crate) fn judge(&mut self, which: PinRef, response: &Response) -> Result<(), TokenError> {
         let card = &mut *self.session.card;
         match response.sw {
             Response::OK => {

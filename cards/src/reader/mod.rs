@@ -26,6 +26,27 @@ pub trait Reader: CardBackend + Send + Sync {
     /// # Errors
     /// What the reader layer says.
     fn power_down(&mut self) -> Result<(), SmartcardError>;
+
+    /// What its own keys are good for; known after the first transaction. A length in the capabilities that a
+    /// transaction is told with a PIN's entry is the length that the PIN has, 0 for any.
+    fn pinpad(&self) -> Pinpad {
+        Pinpad::default()
+    }
+}
+
+/// What a reader's own keys are good for (PC/SC part 10).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pinpad {
+    /// A PIN (FEATURE_VERIFY_PIN_DIRECT).
+    pub verifies: bool,
+    /// A PIN and a new one (FEATURE_MODIFY_PIN_DIRECT).
+    pub modifies: bool,
+    /// PINs of any length within the limits; else it has to be told how long they are.
+    pub any_length: bool,
+    /// The shortest PIN that can be typed.
+    pub shortest: u8,
+    /// The longest.
+    pub longest: u8,
 }
 
 /// The longest answer that a card can give in one piece: extended length and a status word.

@@ -1,8 +1,10 @@
 //! Readers of PC/SC (the service pcscd): cards opened shared, one transaction at a time, always left un-reset.
 //!
-//! Two rooms: [`watch`], the thread that hears who comes and goes; here, one card. Each card has a connection to the
+//! Three rooms: [`watch`], the thread that hears who comes and goes; [`pinpad`], readers with keys of their own; here, one
+//! card. Each card has a connection to the
 //! service of its own, because PC/SC's calls on one connection wait for each other.
 
+mod pinpad;
 mod watch;
 
 use std::ffi::CStr;
@@ -13,8 +15,10 @@ use pcsc::{Card, Context, Disposition, Error, Protocols, Scope, ShareMode};
 use zeroize::Zeroizing;
 
 use crate::deck::Connected;
-use crate::reader::{MAX_ANSWER, Reader, fault};
+use crate::reader::{MAX_ANSWER, Pinpad, Reader, fault};
 use crate::token::TokenError;
+
+use pinpad::Features;
 
 pub(crate) use watch::Watch;
 
@@ -26,6 +30,8 @@ struct PcscReader {
     /// `None` only while it is being let go.
     card: Option<Card>,
     name: String,
+    /// Asked for in the first transaction, since a neighbour's would be in the way before.
+    features: Option<Features>,
 }
 
 /// Opens the card in the reader of this name, shared.
@@ -35,7 +41,8 @@ fn connect(name: &CStr, atr: &[u8]) -> Result<Connected, TokenError> {
         .and_then(|context| context.connect(name, ShareMode::Shared, Protocols::ANY));
     match opened {
         Ok(card) => {
-            Ok(Connected { reader: Box::new(PcscReader { card: Some(card), name: text }), atr: atr.to_vec() })
+            let reader = PcscReader { card: Some(card), name: text, features: None };
+            Ok(Connected { reader: Box::new(reader), atr: atr.to_vec() })
         }
         Err(Error::SharingViolation) => Err(TokenError::Busy),
         Err(error) => Err(fault("opening the card", &translate(&text, error))),
@@ -71,12 +78,14 @@ impl CardBackend for PcscReader {
         reselect: Option<&[u8]>,
     ) -> Result<Box<dyn CardTransaction + Send + Sync + '_>, SmartcardError> {
         let name = self.name.clone();
-        let (transaction, was_reset) = match self.card()?.transaction2() {
+        let card = self.card.as_mut().ok_or_else(|| SmartcardError::CardNotFound(name.clone()))?;
+        let (transaction, was_reset) = match card.transaction2() {
             Ok(transaction) => (transaction, false),
             Err((card, Error::ResetCard)) => (after_reset(&name, card)?, true),
             Err((_, error)) => return Err(translate(&name, error)),
         };
-        let mut transaction = PcscTransaction { transaction, was_reset, name };
+        let features = *self.features.get_or_insert_with(|| Features::of(&transaction));
+        let mut transaction = PcscTransaction { transaction, was_reset, name, features };
         if let (Some(application), true) = (reselect, was_reset) {
             transaction.select(application)?;
         }
@@ -99,6 +108,10 @@ impl Reader for PcscReader {
     fn power_down(&mut self) -> Result<(), SmartcardError> {
         self.reconnect(Disposition::UnpowerCard)
     }
+
+    fn pinpad(&self) -> Pinpad {
+        self.features.unwrap_or_default().pinpad()
+    }
 }
 
 impl Drop for PcscReader {
@@ -116,6 +129,7 @@ struct PcscTransaction<'card> {
     transaction: pcsc::Transaction<'card>,
     was_reset: bool,
     name: String,
+    features: Features,
 }
 
 impl CardTransaction for PcscTransaction<'_> {
@@ -128,19 +142,19 @@ impl CardTransaction for PcscTransaction<'_> {
     }
 
     fn feature_pinpad_verify(&self) -> bool {
-        false
+        self.features.pinpad().verifies
     }
 
     fn feature_pinpad_modify(&self) -> bool {
-        false
+        self.features.pinpad().modifies
     }
 
-    fn pinpad_verify(&mut self, _: PinType, _: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        Err(SmartcardError::Error("this reader has no pinpad".to_owned()))
+    fn pinpad_verify(&mut self, pin: PinType, caps: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
+        self.features.verify(&self.transaction, pin, *caps).map_err(|error| self.why(error))
     }
 
-    fn pinpad_modify(&mut self, _: PinType, _: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        Err(SmartcardError::Error("this reader has no pinpad".to_owned()))
+    fn pinpad_modify(&mut self, pin: PinType, caps: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
+        self.features.modify(&self.transaction, pin, *caps).map_err(|error| self.why(error))
     }
 
     fn was_reset(&self) -> bool {

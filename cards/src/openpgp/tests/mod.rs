@@ -4,6 +4,7 @@ mod budget;
 mod keys;
 mod length;
 mod lost;
+mod pinpad;
 mod pins;
 mod script;
 mod state;

@@ -7,7 +7,7 @@ use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardErr
 
 use crate::facts::Facts;
 use crate::openpgp::{Lengths, OpenPgp, tlv};
-use crate::reader::Reader;
+use crate::reader::{Pinpad, Reader};
 use crate::token::{Job, Outcome, Request, Token, TokenError};
 
 pub(super) const SELECT: &str = "00A40400 06 D27600012401";
@@ -24,6 +24,8 @@ pub(super) struct Model {
     /// D7 alone, to see which one is found.
     pub(super) user_interaction: Option<&'static [u8]>,
     pub(super) key_information: Option<&'static [u8]>,
+    /// What the reader's own keys can do.
+    pub(super) pinpad: Pinpad,
 }
 
 pub(super) const RSA_2048: &[u8] = b"\x01\x08\x00\x00\x20\x00";
@@ -42,6 +44,7 @@ impl Default for Model {
             fingerprints: [1, 2, 3],
             user_interaction: None,
             key_information: None,
+            pinpad: Pinpad::default(),
         }
     }
 }
@@ -122,7 +125,7 @@ impl Bench {
     }
 
     fn opened(model: Model, script: Shared) -> Self {
-        let token = token(&script).unwrap().expect("the application");
+        let token = token(&script, model.pinpad).unwrap().expect("the application");
         Self { token, script, model }
     }
 
@@ -158,6 +161,11 @@ impl Bench {
 
     pub(super) fn a_neighbour_resets_the_card(&mut self) {
         self.script.lock().unwrap().reset_by_neighbour = true;
+    }
+
+    /// PINs are typed on the reader as far as it says that it can.
+    pub(super) fn use_pinpad(&mut self, any_length: bool) {
+        self.token.use_pinpad(any_length);
     }
 
     pub(super) fn perform(&mut self, request: Request) -> Result<Outcome, TokenError> {
@@ -200,7 +208,7 @@ impl Drop for Bench {
 }
 
 pub(super) fn open(steps: &[(&str, &str)]) -> Result<Option<OpenPgp>, TokenError> {
-    token(&script(steps))
+    token(&script(steps), Pinpad::default())
 }
 
 fn script(steps: &[(&str, &str)]) -> Shared {
@@ -220,8 +228,8 @@ pub(super) fn octets(hex: &str) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
 }
 
-fn token(script: &Shared) -> Result<Option<OpenPgp>, TokenError> {
-    let reader = Box::new(ScriptReader { script: Arc::clone(script) });
+fn token(script: &Shared, pinpad: Pinpad) -> Result<Option<OpenPgp>, TokenError> {
+    let reader = Box::new(ScriptReader { script: Arc::clone(script), pinpad });
     OpenPgp::open(reader, "script".to_owned(), vec![0x3b], Lengths::default())
 }
 
@@ -241,6 +249,7 @@ fn fits(expected: &str, sent: &str) -> bool {
 
 struct ScriptReader {
     script: Shared,
+    pinpad: Pinpad,
 }
 
 impl CardBackend for ScriptReader {
@@ -255,7 +264,8 @@ impl CardBackend for ScriptReader {
         let mut script = self.script.lock().unwrap();
         script.transactions += 1;
         let was_reset = std::mem::take(&mut script.reset_by_neighbour);
-        Ok(Box::new(ScriptTransaction { script: Arc::clone(&self.script), was_reset }))
+        let script = Arc::clone(&self.script);
+        Ok(Box::new(ScriptTransaction { script, was_reset, pinpad: self.pinpad }))
     }
 }
 
@@ -267,41 +277,58 @@ impl Reader for ScriptReader {
     fn power_down(&mut self) -> Result<(), SmartcardError> {
         Ok(())
     }
+
+    fn pinpad(&self) -> Pinpad {
+        self.pinpad
+    }
 }
 
 struct ScriptTransaction {
     script: Shared,
     was_reset: bool,
+    pinpad: Pinpad,
 }
 
-impl CardTransaction for ScriptTransaction {
-    fn transmit(&mut self, command: &[u8], _: usize) -> Result<Vec<u8>, SmartcardError> {
-        let mut script = self.script.lock().unwrap();
-        script.sent += 1;
-        let (expected, answer) =
-            script.steps.pop_front().unwrap_or_else(|| panic!("unexpected {}", hex(command)));
-        assert!(fits(&expected, &hex(command)), "{} instead of {expected}", hex(command));
+impl ScriptTransaction {
+    fn answer(&self, command: &str) -> Result<Vec<u8>, SmartcardError> {
+        let step = self.script.lock().unwrap().steps.pop_front();
+        let (expected, answer) = step.unwrap_or_else(|| panic!("unexpected {command}"));
+        assert!(fits(&expected, command), "{command} instead of {expected}");
         match answer {
             Answer::Octets(octets) => Ok(octets),
             Answer::Fault => Err(SmartcardError::Error("scripted fault".to_owned())),
             Answer::Gone => Err(SmartcardError::CardNotFound("script".to_owned())),
         }
     }
+}
+
+/// What the script has for a PIN that is typed on the reader: `VERIFY 82 6`, the last number is its length, 0 for any.
+fn typed(what: &str, pin: PinType, caps: Option<CardCaps>) -> String {
+    let caps = caps.expect("the lengths");
+    let length = if pin == PinType::Admin { caps.pw3_max_len() } else { caps.pw1_max_len() };
+    format!("{what}{:02X}{length}", pin.id())
+}
+
+impl CardTransaction for ScriptTransaction {
+    fn transmit(&mut self, command: &[u8], _: usize) -> Result<Vec<u8>, SmartcardError> {
+        self.script.lock().unwrap().sent += 1;
+        self.answer(&hex(command))
+    }
 
     fn feature_pinpad_verify(&self) -> bool {
-        false
+        self.pinpad.verifies
     }
 
     fn feature_pinpad_modify(&self) -> bool {
-        false
+        self.pinpad.modifies
     }
 
-    fn pinpad_verify(&mut self, _: PinType, _: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        unreachable!("no pinpad")
+    fn pinpad_verify(&mut self, pin: PinType, caps: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
+        self.answer(&typed("VERIFY", pin, *caps))
     }
 
-    fn pinpad_modify(&mut self, _: PinType, _: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        unreachable!("no pinpad")
+    fn pinpad_modify(&mut self, pin: PinType, caps: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
+        self.answer(&typed("MODIFY", pin, *caps))
     }
 
     fn was_reset(&self) -> bool {
