@@ -48,6 +48,7 @@ impl Scdaemon {
             pcsc: settings.reader_socket.is_none(),
             reader_socket: settings.reader_socket.clone(),
             reader_port: settings.reader_port.clone(),
+            pinpads: settings.pinpads,
             ..DeckConfig::default()
         });
         Self { hub: Arc::new(Hub::new(settings, deck, socket_name)) }

@@ -2,7 +2,7 @@
 
 use claviger_assuan::error::{Code, Error, Source};
 use claviger_cards::deck::ScanError;
-use claviger_cards::token::TokenError;
+use claviger_cards::token::{PinpadEnd, TokenError};
 
 /// An error of ours without further words.
 pub(super) fn scd(code: Code) -> Error {
@@ -21,6 +21,10 @@ pub(super) fn from_token(error: TokenError) -> Error {
         TokenError::Busy => Code::EBUSY,
         TokenError::Transport { .. } => Code::EIO,
         TokenError::WrongPin { .. } | TokenError::PinTooShort { .. } => Code::BAD_PIN,
+        TokenError::Pinpad(PinpadEnd::TimedOut) => Code::TIMEOUT,
+        TokenError::Pinpad(PinpadEnd::Cancelled) => Code::CANCELED,
+        TokenError::Pinpad(PinpadEnd::NotRepeated) => Code::NOT_CONFIRMED,
+        TokenError::Pinpad(PinpadEnd::WrongLength) => Code::BAD_PIN,
         TokenError::PinBlocked(_) => Code::PIN_BLOCKED,
         TokenError::NoResetCode => Code::BAD_PIN,
         TokenError::NoKey(_) => Code::NO_OBJ,

@@ -37,6 +37,7 @@ mod options;
 mod parse;
 mod perform;
 mod pin_cache;
+mod pinpad;
 mod pins;
 mod program;
 mod prompt;

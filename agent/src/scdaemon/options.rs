@@ -212,9 +212,21 @@ pub(super) static OPTIONS: &[Opt] = &[
     accepted!("pcsc-shared", Nothing, Configuration, "", None),
     accepted!("disable-ccid", Nothing, Configuration, "", Some("0:")),
     accepted!("card-timeout", Number, Configuration, "", Some("16:0:")),
-    accepted!("disable-pinpad", Nothing, Configuration, "", Some("0:")),
-    accepted!("disable-keypad", Nothing, Configuration, "", None),
-    accepted!("enable-pinpad-varlen", Nothing, Configuration, "", Some("0:")),
+    flag!(
+        "disable-pinpad",
+        Configuration,
+        "have no PIN typed on a reader's own keys",
+        Some("0:"),
+        disable_pinpad
+    ),
+    flag!("disable-keypad", Configuration, "", None, disable_pinpad),
+    flag!(
+        "enable-pinpad-varlen",
+        Configuration,
+        "take it that a reader's keys take PINs of any length",
+        Some("0:"),
+        enable_pinpad_varlen
+    ),
     value!("disable-application", Text, Configuration, "", None, |typed, value| {
         typed.disabled_applications.push(value.to_ascii_lowercase());
         Ok(())

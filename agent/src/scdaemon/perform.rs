@@ -40,6 +40,8 @@ struct Asked {
     turn: Option<Turn>,
     /// The answer, to be remembered once the token has taken it.
     pin: Option<(PinRef, Secret)>,
+    /// Whether the person was told to use the reader's keys.
+    on_pinpad: bool,
     /// The verifications that it lives on.
     used: Vec<PinRef>,
 }
@@ -58,6 +60,9 @@ impl Session {
             self.hub.lapse.note(&token, &asked.used, Instant::now());
             let outcome = self.submit(&token, job, talk).await;
             self.hub.lapse.note(&token, &asked.used, Instant::now());
+            if std::mem::take(&mut asked.on_pinpad) {
+                self.dismiss_pinpad_prompt(talk).await;
+            }
             match outcome {
                 Ok(Outcome::Done(reply)) => {
                     if let Some((pin, value)) = asked.pin {
@@ -144,6 +149,11 @@ impl Session {
                 }
             }
         }
+        if need.on_pinpad {
+            self.show_pinpad_prompt(token, &need, talk).await?;
+            asked.on_pinpad = true;
+            return Ok(need.typed_on_pinpad());
+        }
         let answer = self.ask(token, &need, talk).await?;
         asked.pin = shared.map(|pin| (pin, answer.duplicate()));
         Ok(need.with_pin(answer))
@@ -166,7 +176,8 @@ impl Session {
         pin_of(answer.map_err(|error| scd(error.code()))?)
     }
 
-    async fn question(&mut self, token: &TokenHandle, need: &NeedsPin) -> Result<Vec<u8>, Error> {
+    /// The text of a question, with what it shows of the card.
+    pub(super) async fn question(&mut self, token: &TokenHandle, need: &NeedsPin) -> Result<Vec<u8>, Error> {
         let names_the_card = prompt::names_the_card(need.purpose);
         let holder = if names_the_card { self.object(DataObject::Name).await? } else { None };
         let counts = need.purpose == PinPurpose::Unlock(PinRef::Sign);

@@ -39,6 +39,14 @@ pub(super) fn text(
     text
 }
 
+/// The text where a reader's own keys take the old value and the new one.
+pub(super) fn old_and_new(pin: PinRef) -> &'static str {
+    match pin {
+        PinRef::Admin => "||Please enter the Admin PIN and New Admin PIN",
+        PinRef::Sign | PinRef::User | PinRef::ResetCode => "||Please enter the PIN and New PIN",
+    }
+}
+
 fn first_line(purpose: PinPurpose) -> &'static str {
     match purpose {
         PinPurpose::Unlock(PinRef::Admin) | PinPurpose::Old(PinRef::Admin) => "|A|Please enter the Admin PIN",

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use claviger_cards::deck::Pinpads;
+
 use super::options::{self, Opt, Takes};
 use super::typed::{Debug, Typed};
 use crate::home;
@@ -32,6 +34,7 @@ pub(super) struct Settings {
     pub(super) log_file: Option<PathBuf>,
     pub(super) reader_port: Option<String>,
     pub(super) reader_socket: Option<PathBuf>,
+    pub(super) pinpads: Pinpads,
     /// Whether `disable-application openpgp` was given.
     pub(super) openpgp_disabled: bool,
     pub(super) listen_backlog: i32,
@@ -90,6 +93,11 @@ impl Settings {
             log_file: typed.log_file.as_deref().map(|file| below(&homedir, file)),
             reader_port: typed.reader_port.clone(),
             reader_socket: typed.reader_socket.as_deref().map(|file| below(&homedir, file)),
+            pinpads: match (typed.disable_pinpad, typed.enable_pinpad_varlen) {
+                (true, _) => Pinpads::Unused,
+                (false, false) => Pinpads::AsReadersSay,
+                (false, true) => Pinpads::OfAnyLength,
+            },
             openpgp_disabled: typed.disabled_applications.iter().any(|name| name == "openpgp"),
             listen_backlog: typed.listen_backlog.unwrap_or(DEFAULT_LISTEN_BACKLOG),
             pin_cache_ttl: typed.pin_cache_ttl.map_or(DEFAULT_PIN_CACHE_TTL, seconds),
