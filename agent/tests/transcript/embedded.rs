@@ -38,7 +38,9 @@ impl Embedded {
         let home = scenery.home.path();
         let mut arguments: Vec<OsString> = ["--server", "--homedir"].map(OsString::from).into();
         arguments.extend([home.into(), "--reader-socket".into(), home.join("reader").into()]);
-        arguments.extend(scene.options.iter().map(|option| OsString::from(format!("--{option}"))));
+        arguments.extend(
+            scene.options.iter().map(|option| OsString::from(format!("--{}", option.replacen(' ', "=", 1)))),
+        );
         let (clients, arrivals) = unbounded_channel();
         let (started, start) = channel();
         let core = std::thread::spawn(move || run(&arguments, arrivals, &started));
