@@ -74,7 +74,7 @@ pub(super) fn best(session: &Session, holders: Vec<Holder>) -> Option<Holder> {
 fn known(session: &Session, own: Option<&TokenHandle>, grip: &Keygrip) -> Vec<Holder> {
     let is_own = |token: &TokenHandle| own.is_some_and(|own| own.insertion() == token.insertion());
     let others = session.hub.deck.tokens().into_iter().filter(|token| !is_own(token));
-    let all = own.cloned().into_iter().chain(others);
+    let all = own.cloned().into_iter().chain(others).filter(TokenHandle::is_present);
     all.filter_map(|token| token.facts().slot_of(grip).map(|slot| Holder { token, slot })).collect()
 }
 

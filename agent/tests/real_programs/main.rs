@@ -4,7 +4,8 @@
 //! scdaemon in our place, which shows that they ask for nothing that the original does not do. Where 2.2.40 then fails,
 //! more is wanted of us: `budgets`; a KDF card (it leaves the PINs in the card as they were); decryption and log-in with
 //! a card that is back (it learns of that one try later); a neighbour on the card; secrets, which it
-//! logs when told to; the 448 curves, which it does not know; a card that comes unasked, a wait, an awaited touch.
+//! logs when told to; the 448 curves, which it does not know; a card that comes unasked, a wait, an awaited touch; a second
+//! reader; a hang-up signal.
 
 #[path = "../world/mod.rs"]
 mod world;
@@ -15,4 +16,5 @@ mod life;
 mod pins;
 mod removal;
 mod secrets;
+mod twins;
 mod watching;
