@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardError};
 use claviger_cards::openpgp::kdf::Kdf;
 use claviger_cards::openpgp::related::Related;
-use claviger_cards::openpgp::{Lengths, OpenPgp, operations, public_key, tlv};
-use claviger_cards::reader::Reader;
+use claviger_cards::openpgp::{Lengths, OpenPgp, operations, pinpad, public_key, tlv};
+use claviger_cards::reader::{Pinpad, Reader};
 use claviger_cards::token::{Cryptogram, DataObject, Job, Outcome, PinRef, Request, Slot, Token, TokenError};
 
 /// A PIN that a question is answered with, and how often one job is answered before it is given up.
@@ -33,7 +33,10 @@ pub fn card_tlv(data: &[u8]) {
         assert!(counter < 1 << 24);
     }
     let _ = Kdf::parse(Some(data));
-    card(data);
+    let wish = pinpad::wish(data, PinRef::Admin).or(pinpad::wish(data, PinRef::User));
+    assert!(wish.is_none() || data.windows(2).any(|pair| pair == b"P="));
+    card(data, false);
+    card(data, true);
 }
 
 /// What is found lies within, and nothing is found twice over.
@@ -46,14 +49,16 @@ fn objects(data: &[u8]) {
     }
 }
 
-/// Jobs of all kinds for a card whose answers are `data`, cut by length octets. It may refuse all; it may not make us
+/// Jobs of all kinds for a card whose answers are `data`, cut by length octets, in a reader with keys of its own or
+/// without. It may refuse all; it may not make us
 /// panic, hang or grow.
-fn card(data: &[u8]) {
-    let reader = Box::new(Puppet { answers: answers(data) });
+fn card(data: &[u8], has_keys: bool) {
+    let reader = Box::new(Puppet { answers: answers(data), has_keys });
     let Ok(Some(mut token)) = OpenPgp::open(reader, "puppet".to_owned(), Vec::new(), Lengths::default())
     else {
         return;
     };
+    token.use_pinpad(false);
     for request in requests() {
         if matches!(serve(&mut token, Job::new(request)), Err(TokenError::Gone)) {
             return;
@@ -84,6 +89,7 @@ fn requests() -> Vec<Request> {
         Request::Apdu { command: vec![0, 0x20, 0, 0x81], more: true },
         Request::Reset,
         Request::ForgetVerifications,
+        Request::Lapse(vec![PinRef::Sign, PinRef::User, PinRef::Admin]),
     ]
 }
 
@@ -91,7 +97,11 @@ fn serve(token: &mut OpenPgp, job: Job) -> Result<(), TokenError> {
     let mut outcome = token.perform(job)?;
     for _ in 0..MAX_QUESTIONS {
         let Outcome::NeedsPin(question) = outcome else { return Ok(()) };
-        outcome = token.perform(question.with_pin(claviger_secret::Secret::copy_of(PIN)))?;
+        let job = match question.on_pinpad {
+            true => question.typed_on_pinpad(),
+            false => question.with_pin(claviger_secret::Secret::copy_of(PIN)),
+        };
+        outcome = token.perform(job)?;
     }
     Ok(())
 }
@@ -111,6 +121,13 @@ fn answers(mut data: &[u8]) -> VecDeque<Vec<u8>> {
 /// A card that says what it was told to, and is pulled out then.
 struct Puppet {
     answers: VecDeque<Vec<u8>>,
+    has_keys: bool,
+}
+
+impl Puppet {
+    fn answer(&mut self) -> Result<Vec<u8>, SmartcardError> {
+        self.answers.pop_front().ok_or_else(|| SmartcardError::CardNotFound("puppet".to_owned()))
+    }
 }
 
 impl CardBackend for Puppet {
@@ -134,6 +151,11 @@ impl Reader for Puppet {
     fn power_down(&mut self) -> Result<(), SmartcardError> {
         Ok(())
     }
+
+    fn pinpad(&self) -> Pinpad {
+        let can = self.has_keys;
+        Pinpad { verifies: can, modifies: can, any_length: can, shortest: 4, longest: 12 }
+    }
 }
 
 struct Turn<'a> {
@@ -142,23 +164,23 @@ struct Turn<'a> {
 
 impl CardTransaction for Turn<'_> {
     fn transmit(&mut self, _: &[u8], _: usize) -> Result<Vec<u8>, SmartcardError> {
-        self.puppet.answers.pop_front().ok_or_else(|| SmartcardError::CardNotFound("puppet".to_owned()))
+        self.puppet.answer()
     }
 
     fn feature_pinpad_verify(&self) -> bool {
-        false
+        self.puppet.has_keys
     }
 
     fn feature_pinpad_modify(&self) -> bool {
-        false
+        self.puppet.has_keys
     }
 
     fn pinpad_verify(&mut self, _: PinType, _: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        Err(SmartcardError::NotTransacted)
+        self.puppet.answer()
     }
 
     fn pinpad_modify(&mut self, _: PinType, _: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        Err(SmartcardError::NotTransacted)
+        self.puppet.answer()
     }
 
     fn was_reset(&self) -> bool {

@@ -25,7 +25,7 @@ mod lengths;
 mod objects;
 pub mod operations;
 mod passwords;
-mod pinpad;
+pub mod pinpad;
 mod pins;
 pub mod public_key;
 mod raw;
@@ -81,7 +81,7 @@ impl OpenPgp {
     }
 
     /// Lets PINs be typed on the reader as far as it can take them; `any_length` without being asked whether it does.
-    pub(crate) fn use_pinpad(&mut self, any_length: bool) {
+    pub fn use_pinpad(&mut self, any_length: bool) {
         let pinpad = self.reader.pinpad();
         self.card.pinpad = Pinpad { any_length: pinpad.any_length || any_length, ..pinpad };
     }

@@ -120,8 +120,9 @@ fn length(pinpad: Pinpad, wish: Option<u8>) -> Option<u8> {
     }
 }
 
-/// The length that the login data name for a PIN.
-fn wish(login: &[u8], pin: PinRef) -> Option<u8> {
+/// The length that the login data name for a PIN; 0 if it is not to be typed on a reader.
+#[must_use]
+pub fn wish(login: &[u8], pin: PinRef) -> Option<u8> {
     let at = login.windows(CONTROL.len()).position(|pair| pair == CONTROL)?;
     let controls = login.get(at + CONTROL.len()..)?.split(|octet| *octet == b'\n').next()?;
     let ours = controls.split(|octet| *octet == NEXT).find_map(|control| control.strip_prefix(OURS))?;
