@@ -61,6 +61,10 @@ fn request(arguments: Args<'_>) -> Result<Request, Error> {
     Ok(Request { atr, more: arguments.flag("--more"), command: command(arguments.rest()) })
 }
 
+/// Instructions that make a PIN another: CHANGE REFERENCE DATA, RESET RETRY COUNTER, TERMINATE DF, ACTIVATE FILE. A PIN
+/// that is remembered would only cost a try behind them.
+const CHANGE_PINS: [u8; 4] = [0x24, 0x2c, 0xe6, 0x44];
+
 /// Pairs of digits, with blanks and colons between them; ends at the first other octet.
 fn command(text: &[u8]) -> Vec<u8> {
     let mut octets = Vec::new();
@@ -90,6 +94,9 @@ async fn apdu(session: &mut Session, request: Request, talk: &mut dyn Conversati
     }
     if request.command.is_empty() {
         return Ok(());
+    }
+    if request.command.get(1).is_some_and(|instruction| CHANGE_PINS.contains(instruction)) {
+        session.hub.pins.forget(session.token()?.insertion());
     }
     match session.read(CardRequest::Apdu { command: request.command, more: request.more }).await? {
         Reply::Apdu(answer) => {

@@ -32,7 +32,20 @@ CHECKPIN <serialno>
 
 Verify the PIN, without doing anything with it; operations after it need
 not ask again. SERIALNO is that of the card. With [CHV3] behind it the
-Admin PIN is verified, but only while none of its tries is lost.";
+Admin PIN is verified, but only while none of its tries is lost.
+
+Here and elsewhere a PIN is asked for with
+
+  INQUIRE NEEDPIN <text>
+
+or, where it is typed on the reader's own keys, between
+
+  INQUIRE POPUPPINPADPROMPT <text>
+  INQUIRE DISMISSPINPADPROMPT
+
+which END answers. A PIN that was right is remembered as long as
+pin-cache-ttl says; a remembered one that the card refuses is forgotten
+and asked for.";
 
 /// What PASSWD is asked for.
 #[derive(Debug, PartialEq, Eq)]

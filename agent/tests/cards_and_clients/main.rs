@@ -5,5 +5,6 @@
 mod world;
 
 mod lapse;
+mod remembered;
 mod same_key;
 mod throughput;
