@@ -5,6 +5,7 @@
 //! | what | set by | used by | cleared by |
 //! |---|---|---|---|
 //! | the selected card | SERIALNO, SWITCHCARD, WAIT, the gate | all card commands | RESTART, removal, RESET, DEVINFO --watch |
+//! | *demanded* | SERIALNO --demand, SWITCHCARD | the choice among cards with the same key | the next selection |
 //! | *removed* | removal or reset of the selected card, SERIALNO that failed | the gate | SERIALNO that succeeds, WAIT, DEVINFO --watch |
 //! | the data | SETDATA | PKSIGN, PKAUTH, PKDECRYPT | the next SETDATA |
 //! | options | OPTION | the event signal | never: they outlive RESTART |
