@@ -100,9 +100,10 @@ impl Seen {
 
     /// The most signatures of others that a card made while one client waited for its next one from it.
     pub(crate) fn longest_wait(&self) -> usize {
-        let waits = self.order.iter().enumerate().filter_map(|(at, done)| {
-            let before = self.order[..at].iter().rposition(|earlier| earlier.client == done.client)?;
-            Some(self.order[before + 1..at].iter().filter(|other| other.card == done.card).count())
+        let waits = self.order.iter().enumerate().map(|(at, done)| {
+            let before = self.order[..at].iter().rposition(|earlier| earlier.client == done.client);
+            let since = before.map_or(0, |at| at + 1);
+            self.order[since..at].iter().filter(|other| other.card == done.card).count()
         });
         waits.max().unwrap_or(0)
     }
