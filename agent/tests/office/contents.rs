@@ -34,6 +34,17 @@ pub(crate) struct Pins {
     pub(crate) admin: &'static str,
 }
 
+/// Stands for a PIN that is blocked.
+pub(crate) const BLOCKED: &str = "";
+
+impl Pins {
+    /// Whether the PIN with this number is.
+    pub(crate) fn is_blocked(self, number: u8) -> bool {
+        let pin = if number == 0x83 { self.admin } else { self.user };
+        pin == BLOCKED
+    }
+}
+
 /// Those of a new card.
 pub(crate) const NEW: Pins = Pins { user: "123456", admin: "12345678" };
 
@@ -90,6 +101,11 @@ impl Contents {
             .filter(|name| !except.contains(&name.as_str()) && self.object(name) != other.object(name))
             .cloned()
             .collect()
+    }
+
+    /// What the card answers to each PIN, by its number.
+    pub(crate) fn pins(&self) -> [(u8, &str); 3] {
+        [0x81, 0x82, 0x83].map(|number| (number, self.object(&format!("VERIFY {number:02X}"))))
     }
 
     /// The names.

@@ -23,6 +23,9 @@ use super::letters::only_in;
 use super::{Job, Pair, gnupg_release};
 use crate::world::repository;
 
+/// The GnuPG that transcripts hold for where nothing else is said.
+const OLDEST: &str = "2.2";
+
 /// What a job's outcome is to be, in both.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dialogue {
@@ -130,7 +133,7 @@ impl Dialogue {
         let [own, usual] = paths_of(job);
         let path = if usual.exists() { &own } else { &usual };
         let is_known = || Self { reasons: Vec::new(), ..Self::of(job) } == *self;
-        let is_new = path == &usual || !path.exists() && !is_known();
+        let is_new = path == &usual || gnupg_release() > OLDEST && !path.exists() && !is_known();
         if is_new {
             fs::write(path, self.to_text(job.name)).expect("the repository can be written");
         }

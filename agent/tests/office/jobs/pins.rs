@@ -1,7 +1,7 @@
 //! PINs: changed, unblocked, given wrongly; the resetting code.
 
 use super::{USUAL, nothing};
-use crate::office::contents::{NEW, Pins};
+use crate::office::contents::{BLOCKED, NEW, Pins};
 use crate::office::{Job, Start};
 use crate::world::{Home, Seen};
 
@@ -65,7 +65,7 @@ pub(crate) static JOBS: &[Job] = &[
         home.answers(USUAL);
         wrong.into_iter().chain([home.card_edit(&name)]).collect()
     }),
-    job("a blocked Admin PIN", WRONG_ADMIN, NEW, |home| {
+    job("a blocked Admin PIN", WRONG_ADMIN, Pins { admin: BLOCKED, ..NEW }, |home| {
         (0..4).map(|_| home.card_edit(&["admin", "login", "jane", "quit"])).collect()
     }),
     job("verify", USUAL, NEW, |home| vec![home.card_edit(&["verify", "quit"])]),
