@@ -60,7 +60,7 @@ impl Contents {
         for tag in OBJECTS {
             let answer = card.ask(get_data(tag));
             match answer.strip_suffix(&[0x90, 0x00]).filter(|_| STRUCTURES.contains(&tag.into())) {
-                Some(whole) => take_apart(&&name(tag.into()), whole, &mut contents),
+                Some(whole) => take_apart(&name(tag.into()), whole, &mut contents),
                 None => drop(contents.insert(name(tag.into()), hex(&answer))),
             }
         }
