@@ -10,6 +10,7 @@ const LONG: std::ops::RangeInclusive<usize> = 16..=40;
 pub(crate) fn said(seen: &Seen, home: &Home) -> Vec<String> {
     let home = home.path("").display().to_string();
     let text = seen.text().replace(home.trim_end_matches('/'), "HOME");
+    let text = text.replace("Virtual PCD 00 01", "READER").replace("Virtual PCD 00 00", "READER");
     let lines = text.lines().filter(|line| !is_noise(line)).map(without_fingerprints);
     lines.chain([format!("exit {}", seen.code.map_or(-1, |code| code))]).collect()
 }
@@ -26,7 +27,7 @@ pub(crate) fn only_in(these: &[String], those: &[String]) -> Vec<String> {
 
 fn is_noise(line: &str) -> bool {
     // The prompts are in the questions of the job; that a pinentry came is in those of pinentry.
-    ["[GNUPG:] GET_", "[GNUPG:] GOT_IT", "[GNUPG:] PINENTRY_LAUNCHED", "Reader ", "gpg: DBG:"]
+    ["[GNUPG:] GET_", "[GNUPG:] GOT_IT", "[GNUPG:] PINENTRY_LAUNCHED"]
         .iter()
         .any(|start| line.starts_with(start))
 }

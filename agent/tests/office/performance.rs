@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use super::Job;
 use super::contents::Contents;
 use super::letters::said;
+use super::{Job, gnupg_release};
 use crate::world::{Card, Home, Reader, Scdaemon};
 
 /// The same job through both.
@@ -33,8 +33,8 @@ impl Pair {
         let reader = Reader::start();
         let play = |scdaemon, slot| Performance::of(job, &reader, slot, scdaemon);
         thread::scope(|scope| {
-            let stock = scope.spawn(|| play(Scdaemon::Stock, 0));
-            let ours = play(Scdaemon::Ours, 1);
+            let stock = scope.spawn(|| play(Scdaemon::Stock, 1));
+            let ours = play(Scdaemon::Ours, 0);
             Self { stock: stock.join().expect("the job through stock tells why above"), ours }
         })
     }
@@ -51,7 +51,7 @@ impl Performance {
         let state = memory.path().display().to_string();
         let card = Card::insert(&reader.slot_number(slot), &["--state", &state]);
         let home = Home::new(reader, scdaemon);
-        home.write("scdaemon.conf", &format!("disable-ccid\nreader-port Virtual PCD 00 0{slot}\n"));
+        home.write("scdaemon.conf", &format!("disable-ccid\nreader-port {}\n", reader_port(scdaemon, slot)));
         job.start.introduce(&home);
         home.wait_for_card();
         home.answers(job.answers);
@@ -65,6 +65,16 @@ impl Performance {
         drop(card);
         let said = seen.iter().flat_map(|seen| said(seen, &home)).collect();
         Self { contents: Contents::of(&memory, job.pins), questions, said, apdus }
+    }
+}
+
+/// How a scdaemon is told to use one reader and no other. GnuPG's from 2.3 on takes a number for PC/SC, and any reader if
+/// that is 0.
+fn reader_port(scdaemon: Scdaemon, slot: usize) -> String {
+    if scdaemon == Scdaemon::Stock && gnupg_release() > "2.2" {
+        slot.to_string()
+    } else {
+        format!("Virtual PCD 00 0{slot}")
     }
 }
 

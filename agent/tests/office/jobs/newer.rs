@@ -13,7 +13,7 @@ const fn job(name: &'static str, act: fn(&Home) -> Vec<Seen>) -> Job {
 fn gpg_card(home: &Home, words: &[&str]) -> Vec<Seen> {
     let typed = words.join("\n") + "\nquit\n";
     let mut command = home.command("script");
-    command.args(["-qec", "gpg-card", "/dev/null"]).env("TERM", "dumb");
+    command.args(["-qe", "--echo", "never", "-c", "gpg-card", "/dev/null"]).env("TERM", "dumb");
     vec![Seen::of(&mut command, typed.as_bytes())]
 }
 
