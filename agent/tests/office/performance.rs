@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::contents::Contents;
-use super::letters::said;
+use super::letters::{only_in, said};
 use super::{Job, gnupg_release};
 use crate::world::{Card, Home, Reader, Scdaemon};
 
@@ -39,9 +39,11 @@ impl Pair {
         })
     }
 
-    /// Commands that ours may send: as many as stock, and a probe before each secret that stock sends without.
-    pub(crate) fn budget(&self) -> usize {
-        self.stock.apdus.len() + unprobed_secrets(&self.stock.apdus)
+    /// Commands that ours may send: as many as stock, and a probe before each secret that stock sends without. None where
+    /// gpg was told something else through stock: then it did not come as far, and cost less.
+    pub(crate) fn budget(&self) -> Option<usize> {
+        let as_far = only_in(&self.stock.said, &self.ours.said).is_empty();
+        as_far.then(|| self.stock.apdus.len() + unprobed_secrets(&self.stock.apdus))
     }
 }
 
