@@ -11,6 +11,7 @@
 //! follows GnuPG's scd, `command.c` and `app-openpgp.c`.
 
 mod apdu;
+mod atr;
 mod attributes;
 mod card_list;
 mod command_line;
