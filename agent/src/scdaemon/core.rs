@@ -12,7 +12,7 @@ use claviger_assuan::error::Source;
 use claviger_assuan::server::Session as WireSession;
 use claviger_assuan_tokio::server;
 use claviger_cards::deck::{Change, Deck, DeckConfig, DeckEvent, TokenHandle};
-use claviger_cards::token::{Job, Request};
+use claviger_cards::token::{Job, PinRef, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument as _;
 
@@ -103,7 +103,9 @@ impl Scdaemon {
         let verified = |token: &TokenHandle| token.facts().verified.contains(&true);
         let forget = async {
             for token in self.hub.deck.tokens().into_iter().filter(verified) {
-                if let Err(error) = token.submit(Job::new(Request::ForgetVerifications)).await {
+                if let Err(error) =
+                    token.submit(Job::new(Request::ForgetVerifications(PinRef::VERIFIED))).await
+                {
                     tracing::info!(%error, serial = token.serial(), "the card stays unlocked");
                 }
             }
