@@ -50,8 +50,8 @@ fn main() {
     administration();
 }
 
-/// What administration costs the card: the jobs of the test `administration`, which asserts the budgets. A job that stock did
-/// not come to the end of, or did otherwise, has none.
+/// What administration costs the card: the jobs of the test `administration`, which asserts the budgets. A job in which
+/// something failed through stock alone has none.
 fn administration() {
     println!("\n{:50} {:>8} {:>8} {:>8}", "administration", "APDUs", "stock", "budget");
     for job in office::jobs::all() {

@@ -40,10 +40,11 @@ impl Pair {
     }
 
     /// Commands that ours may send: as many as stock, and a probe before each secret that stock sends without. None where
-    /// gpg was told something else through stock: then it did not come as far, and cost less.
+    /// something failed through stock alone: then it did not come as far, and cost less.
     pub(crate) fn budget(&self) -> Option<usize> {
-        let as_far = only_in(&self.stock.said, &self.ours.said).is_empty();
-        as_far.then(|| self.stock.apdus.len() + unprobed_secrets(&self.stock.apdus))
+        let failure = |line: &String| line.contains("Bad PIN") || line.starts_with("exit ");
+        let failed = only_in(&self.stock.said, &self.ours.said).iter().any(failure);
+        (!failed).then(|| self.stock.apdus.len() + unprobed_secrets(&self.stock.apdus))
     }
 }
 
@@ -87,7 +88,7 @@ fn unprobed_secrets(apdus: &[String]) -> usize {
     let mut unprobed = 0;
     for line in apdus {
         let header = header(line);
-        let secret = ["0020", "0024", "002C", "00DB", "00DA00D3", "00DA00D5"];
+        let secret = ["0020", "0024", "002C", "00DB", "00DA00D1", "00DA00D2", "00DA00D3", "00DA00D5"];
         if secret.iter().any(|start| header.starts_with(start)) && before != "00CA006E" {
             unprobed += 1;
         }

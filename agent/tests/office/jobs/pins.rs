@@ -3,6 +3,7 @@
 use super::{USUAL, nothing};
 use crate::office::contents::{BLOCKED, NEW, Pins};
 use crate::office::{Job, Start};
+use crate::world::jobs::sign;
 use crate::world::{Home, Seen};
 
 const fn job(name: &'static str, answers: &'static str, pins: Pins, act: fn(&Home) -> Vec<Seen>) -> Job {
@@ -65,6 +66,14 @@ pub(crate) static JOBS: &[Job] = &[
         home.answers(USUAL);
         wrong.into_iter().chain([home.card_edit(&name)]).collect()
     }),
+    Job {
+        start: Start::WithKeys,
+        ..job("a wrong PIN, then the right one", WRONG_USER, NEW, |home| {
+            let wrong = [sign(home), sign(home)];
+            home.answers(USUAL);
+            wrong.into_iter().chain([sign(home)]).collect()
+        })
+    },
     job("a blocked Admin PIN", WRONG_ADMIN, Pins { admin: BLOCKED, ..NEW }, |home| {
         (0..4).map(|_| home.card_edit(&["admin", "login", "jane", "quit"])).collect()
     }),
