@@ -3,12 +3,13 @@
 use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
+use claviger_cards::atr;
 use claviger_cards::token::{Reply, Request as CardRequest};
 
 use super::errors::scd;
 use super::perform::unexpected;
 use super::session::Session;
-use super::{Command, atr, parse, row};
+use super::{Command, parse, row};
 
 pub(super) static COMMANDS: &[Command] = &[
     row!("APDU", WithCard, request, apdu, HELP_APDU),

@@ -11,7 +11,6 @@
 //! follows GnuPG's scd, `command.c` and `app-openpgp.c`.
 
 mod apdu;
-mod atr;
 mod attributes;
 mod card_list;
 mod command_line;

@@ -44,7 +44,8 @@ const RATE_ADJUSTMENTS: [&str; 16] = [
 ];
 
 /// The lines, each with an LF. An ATR that ends early is explained as far as it goes.
-pub(super) fn in_words(atr: &[u8]) -> String {
+#[must_use]
+pub fn in_words(atr: &[u8]) -> String {
     let mut walk = Walk { rest: atr, historical: 0, text: String::new() };
     if atr.is_empty() {
         walk.line("error: empty ATR");
