@@ -4,6 +4,8 @@
 //! card without a chip's slowness, so compare the columns, not the rows (the last table has a slow card). The budgets are asserted by the test
 //! `budgets`, not here.
 
+#[path = "../tests/office/mod.rs"]
+mod office;
 #[path = "../tests/world/mod.rs"]
 mod world;
 
@@ -46,7 +48,21 @@ fn main() {
         pss_after_a_signature(&desk.home)
     });
     println!("{:38} {ours:>8} {stock:>8}", "PSS after a signature, KiB");
+    drop(desk);
+    administration();
     several_cards();
+}
+
+/// What administration costs the card: the jobs of the test `administration`, which asserts the budgets. A job in which
+/// something failed through stock alone has none.
+fn administration() {
+    println!("\n{:50} {:>8} {:>8} {:>8}", "administration", "APDUs", "stock", "budget");
+    for job in office::jobs::all() {
+        let pair = office::Pair::of(job);
+        let [ours, stock] = [&pair.ours, &pair.stock].map(|performance| performance.apdus.len());
+        let budget = pair.budget().map_or_else(|| "-".to_owned(), |budget| budget.to_string());
+        println!("{:50} {ours:>8} {stock:>8} {budget:>8}", job.name);
+    }
 }
 
 /// What a second card with the same key is worth. Stock scdaemon has one PC/SC reader, so there is nothing beside it.

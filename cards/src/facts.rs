@@ -10,6 +10,9 @@ use claviger_keys::{Keygrip, PublicKey};
 
 use crate::token::{Keygrips, PinRef, Slot};
 
+/// Manufacturers whose cards set their PINs when DO F9 is written: Yubico, FSIJ (Gnuk).
+const SET_THEIR_OWN_PINS: [u16; 2] = [0x0006, 0xf517];
+
 /// An immutable snapshot of a token.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -93,6 +96,12 @@ impl Facts {
     #[must_use]
     pub fn manufacturer(&self) -> u16 {
         u16::from_be_bytes([self.aid[8], self.aid[9]])
+    }
+
+    /// Whether the card sets its PINs to the hashes in DO F9 by itself, as the specification lets it (4.3.2).
+    #[must_use]
+    pub fn sets_pins_by_kdf(&self) -> bool {
+        SET_THEIR_OWN_PINS.contains(&self.manufacturer())
     }
 
     /// The algorithm of a slot; `None` for one that is not known.

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod atr;
 pub mod deck;
 pub mod facts;
 pub mod finger;

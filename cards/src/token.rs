@@ -60,6 +60,9 @@ pub enum PinRef {
 }
 
 impl PinRef {
+    /// Those that the card remembers as verified.
+    pub const VERIFIED: &'static [Self] = &[Self::Sign, Self::User, Self::Admin];
+
     /// Its place in [`Facts::verified`]; the resetting code has none.
     #[must_use]
     pub fn index(self) -> Option<usize> {
@@ -145,7 +148,7 @@ pub enum Request {
     /// PUT DATA D3 after the admin PIN. → [`Reply::Done`].
     SetResetCode,
     /// Forgets verifications (VERIFY P1=FF where the card has it). → [`Reply::Done`].
-    ForgetVerifications,
+    ForgetVerifications(&'static [PinRef]),
     /// Gives up those of these verifications that the card has (VERIFY P1=FF), if our application is still the selected
     /// one; another one hears nothing of it. → [`Reply::Done`].
     Lapse(Vec<PinRef>),
@@ -185,7 +188,7 @@ impl Request {
             Self::ChangePin(_) => "change PIN",
             Self::UnblockWithResetCode | Self::UnblockAsAdmin => "unblock PIN",
             Self::SetResetCode => "set reset code",
-            Self::ForgetVerifications => "forget verifications",
+            Self::ForgetVerifications(_) => "forget verifications",
             Self::Lapse(_) => "let verifications lapse",
             Self::Random(_) => "random",
             Self::Apdu { .. } => "raw command",

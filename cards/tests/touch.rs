@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use claviger_cards::deck::{Deck, DeckConfig, TokenHandle};
 use claviger_cards::finger::Finger;
-use claviger_cards::token::{Cryptogram, DataObject, Job, Outcome, Reply, Request, Slot, TokenError};
+use claviger_cards::token::{Cryptogram, DataObject, Job, Outcome, PinRef, Reply, Request, Slot, TokenError};
 use claviger_secret::Secret;
 use tokio::time::timeout;
 
@@ -48,7 +48,7 @@ fn use_of(slot: Slot) -> Request {
 
 /// The job with its PIN, ready to be submitted, and its finger.
 async fn unlocked(token: &TokenHandle, slot: Slot) -> (Job, Finger) {
-    submit(token, Request::ForgetVerifications).await.unwrap();
+    submit(token, Request::ForgetVerifications(PinRef::VERIFIED)).await.unwrap();
     let Ok(Outcome::NeedsPin(question)) = token.submit(Job::new(use_of(slot))).await else {
         panic!("no question")
     };

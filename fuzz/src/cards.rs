@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardError};
+use claviger_cards::atr;
 use claviger_cards::openpgp::kdf::Kdf;
 use claviger_cards::openpgp::related::Related;
 use claviger_cards::openpgp::{Lengths, OpenPgp, operations, pinpad, public_key, tlv};
@@ -15,6 +16,12 @@ const MAX_QUESTIONS: usize = 8;
 
 /// Octets of a session whose answers are the input: so many that every room is entered.
 const LONGEST_ANSWER: usize = 1024;
+
+/// An answer to reset is explained, whatever it is.
+pub fn card_atr(data: &[u8]) {
+    let words = atr::in_words(data);
+    assert!(words.ends_with('\n') && words.lines().all(|line| !line.is_empty()), "{words}");
+}
 
 /// Every parser of what a card says of itself, and then a card that answers with this, whatever it is asked.
 pub fn card_tlv(data: &[u8]) {
@@ -88,7 +95,7 @@ fn requests() -> Vec<Request> {
         Request::Random(300),
         Request::Apdu { command: vec![0, 0x20, 0, 0x81], more: true },
         Request::Reset,
-        Request::ForgetVerifications,
+        Request::ForgetVerifications(PinRef::VERIFIED),
         Request::Lapse(vec![PinRef::Sign, PinRef::User, PinRef::Admin]),
     ]
 }

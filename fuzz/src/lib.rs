@@ -13,6 +13,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("assuan_line", assuan::line),
     ("assuan_session", assuan::session),
+    ("card_atr", cards::card_atr),
     ("card_tlv", cards::card_tlv),
     ("sexp", keys::sexp),
 ];

@@ -2,9 +2,11 @@
 
 use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
-use claviger_assuan::error::Error;
+use claviger_assuan::error::{Code, Error};
+use claviger_cards::atr;
 use claviger_cards::token::{Reply, Request as CardRequest};
 
+use super::errors::scd;
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row};
@@ -85,12 +87,12 @@ fn command(text: &[u8]) -> Vec<u8> {
 }
 
 async fn apdu(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
-    let atr = session.token()?.facts().atr.clone();
+    let octets = session.token()?.facts().atr.clone();
     match request.atr {
         Atr::No => {}
-        Atr::Status => talk.status("CARD-ATR", parse::to_hex(&atr).as_bytes()),
-        Atr::Words => talk.data(in_words(&atr).as_bytes()),
-        Atr::Data => talk.data(&atr),
+        Atr::Status => talk.status("CARD-ATR", parse::to_hex(&octets).as_bytes()),
+        Atr::Words => tell(&atr::in_words(&octets), talk).await?,
+        Atr::Data => talk.data(&octets),
     }
     if request.command.is_empty() {
         return Ok(());
@@ -107,15 +109,13 @@ async fn apdu(session: &mut Session, request: Request, talk: &mut dyn Conversati
     }
 }
 
-/// The parts of an answer to reset (ISO 7816-3, section 8), a line each.
-fn in_words(atr: &[u8]) -> String {
-    let convention = match atr.first() {
-        Some(0x3B) => "direct convention",
-        Some(0x3F) => "inverse convention",
-        _ => "no convention that is known",
-    };
-    let historical = atr.get(1).map_or(0, |t0| t0 & 0x0F);
-    format!("ATR: {}\n{convention}\n{historical} historical bytes\n", parse::to_hex(atr))
+/// Each line of a text goes into a D line of its own.
+async fn tell(text: &str, talk: &mut dyn Conversation) -> Result<(), Error> {
+    for line in text.split_inclusive('\n') {
+        talk.data(line.as_bytes());
+        talk.flush().await.map_err(|_| scd(Code::EPIPE))?;
+    }
+    Ok(())
 }
 
 async fn killscd(session: &mut Session, (): (), _talk: &mut dyn Conversation) -> Result<(), Error> {

@@ -19,13 +19,14 @@ pub(super) static COMMANDS: &[Command] = &[
 ];
 
 const HELP_PASSWD: &str = "\
-PASSWD [--reset] [--clear] <chvno>
+PASSWD [--reset] [--nullpin] [--clear] <chvno>
 
 Change a PIN. CHVNO is 1 for the PIN, 3 for the Admin PIN; 2 unblocks
 the PIN with the Reset Code. The PINs that are needed are asked for.
 
 --reset 1 unblocks the PIN with the Admin PIN, --reset 2 sets the Reset
-Code with it. --clear makes the card forget that PINs were verified.";
+Code with it. --clear makes the card forget that the PIN was verified.
+--nullpin means nothing to an OpenPGP card, which always has its PINs.";
 
 const HELP_CHECKPIN: &str = "\
 CHECKPIN <serialno>
@@ -90,11 +91,9 @@ async fn passwd(
 
 /// What is to be done, and which remembered PINs are out of date then.
 fn change(request: &PasswdRequest, slot: Slot) -> Result<(CardRequest, &'static [PinRef]), Error> {
-    if request.null_pin {
-        return Err(scd(Code::NOT_SUPPORTED).with_text("--nullpin is for cards of another application"));
-    }
     if request.clear {
-        return Ok((CardRequest::ForgetVerifications, &[PinRef::User, PinRef::Admin]));
+        let pins = verifications(slot);
+        return Ok((CardRequest::ForgetVerifications(pins), pins));
     }
     match (request.reset, slot) {
         (false, Slot::Sign) => Ok((CardRequest::ChangePin(PinRef::User), &[PinRef::User])),
@@ -103,6 +102,15 @@ fn change(request: &PasswdRequest, slot: Slot) -> Result<(CardRequest, &'static 
         (true, Slot::Sign) => Ok((CardRequest::UnblockAsAdmin, &[PinRef::User])),
         (true, Slot::Decrypt) => Ok((CardRequest::SetResetCode, &[])),
         (true, Slot::Authenticate) => Err(scd(Code::INV_ID)),
+    }
+}
+
+/// What CHV 1, 2 and 3 are verified for: PW1 for signatures includes the rest.
+fn verifications(slot: Slot) -> &'static [PinRef] {
+    match slot {
+        Slot::Sign => &[PinRef::Sign, PinRef::User],
+        Slot::Decrypt => &[PinRef::User],
+        Slot::Authenticate => &[PinRef::Admin],
     }
 }
 
@@ -155,6 +163,17 @@ mod tests {
         assert_eq!(parsed("").unwrap_err(), (Code::ASS_PARAMETER, "no CHV number given".to_owned()));
         let both = parsed("--clear --reset 1").unwrap_err();
         assert_eq!(both, (Code::UNSUPPORTED_OPERATION, "--clear used with other options".to_owned()));
+    }
+
+    #[test]
+    fn each_number_is_forgotten_by_itself_and_1_with_all_that_its_pin_is_for() {
+        let cleared = |number, slot| {
+            let request = parsed(&format!("--clear {number}")).unwrap();
+            change(&request, slot).map(|(_, pins)| pins).unwrap()
+        };
+        assert_eq!(cleared(1, Slot::Sign), [PinRef::Sign, PinRef::User]);
+        assert_eq!(cleared(2, Slot::Decrypt), [PinRef::User]);
+        assert_eq!(cleared(3, Slot::Authenticate), [PinRef::Admin]);
     }
 
     #[test]

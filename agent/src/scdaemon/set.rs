@@ -20,8 +20,11 @@ const MAX_VALUE: usize = 16_384;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 1024..=4096;
 const RSA_STEP: usize = 32;
 
-/// The lengths of a KDF object: off, one salt for all PINs, three salts (OpenPGP card 3.4, 4.3.2).
-const KDF_LENGTHS: [usize; 3] = [3, 90, 110];
+/// The lengths of a KDF object: off, three salts (OpenPGP card 3.4, 4.3.2).
+const KDF_LENGTHS: [usize; 2] = [3, 110];
+
+/// With one salt for all PINs. Nobody sets the PINs for that; a card that does not do it itself could not be opened any more.
+const KDF_WITH_ONE_SALT: usize = 90;
 
 pub(super) static COMMANDS: &[Command] = &[row!("SETATTR", WithCard, request, setattr, HELP)];
 
@@ -129,7 +132,9 @@ async fn setattr(session: &mut Session, request: Request, talk: &mut dyn Convers
 
 fn check_value(facts: &Facts, object: DataObject, value: &[u8]) -> Result<(), Error> {
     let fits = match object {
-        DataObject::Kdf => KDF_LENGTHS.contains(&value.len()),
+        DataObject::Kdf => {
+            KDF_LENGTHS.contains(&value.len()) || value.len() == KDF_WITH_ONE_SALT && facts.sets_pins_by_kdf()
+        }
         DataObject::UserInteraction(_) => facts.has_button,
         _ => true,
     };
@@ -247,6 +252,15 @@ mod tests {
         ] {
             assert_eq!(attributes(value), Err(code), "{value}");
         }
+    }
+
+    #[test]
+    fn one_salt_is_for_cards_that_set_their_pins_themselves() {
+        let mut facts = facts();
+        let fits = |facts: &Facts, length| check_value(facts, DataObject::Kdf, &vec![0; length]).is_ok();
+        assert!(fits(&facts, 3) && fits(&facts, 110) && !fits(&facts, 90) && !fits(&facts, 91));
+        facts.aid[8..10].copy_from_slice(&[0x00, 0x06]);
+        assert!(fits(&facts, 90));
     }
 
     #[test]

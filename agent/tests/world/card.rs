@@ -69,7 +69,7 @@ impl Card {
         fs::read_to_string(self.dir.path().join("apdus")).unwrap_or_default()
     }
 
-    /// Where the program is.
+    /// The program of cards/virtual, or the one that `CLAVIGER_VIRTUAL_CARD` names.
     pub(crate) fn program() -> PathBuf {
         std::env::var_os("CLAVIGER_VIRTUAL_CARD")
             .map_or_else(|| repository("cards/virtual/target/release/claviger-virtual-card"), PathBuf::from)

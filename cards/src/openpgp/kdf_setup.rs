@@ -13,9 +13,6 @@ use crate::openpgp::session::Session;
 use crate::openpgp::tlv;
 use crate::token::{DataObject, PinPurpose, PinRef, Progress, Reply, TokenError};
 
-/// Manufacturers whose cards set their PINs themselves: Yubico, FSIJ (Gnuk).
-const SET_THEIR_OWN: [u16; 2] = [0x0006, 0xf517];
-
 /// F9 that switches it off.
 const OFF: &[u8] = b"\x81\x01\x00";
 
@@ -36,7 +33,7 @@ impl Session<'_> {
     /// The PINs that must be set before `value` is written into F9; `None` if the card takes care of them, or if the value
     /// does not say what they are.
     pub(crate) fn pins_for_kdf<'a>(&self, value: &'a [u8]) -> Option<NewPins<'a>> {
-        if SET_THEIR_OWN.contains(&self.card.facts.manufacturer()) {
+        if self.card.facts.sets_pins_by_kdf() {
             return None;
         }
         if value == OFF {

@@ -136,7 +136,7 @@ fn carry_out(
         Request::UnblockWithResetCode => session.unblock_with_reset_code(progress),
         Request::UnblockAsAdmin => session.set_as_admin(progress, AdminSets::UserPin),
         Request::SetResetCode => session.set_as_admin(progress, AdminSets::ResetCode),
-        Request::ForgetVerifications => session.forget_verifications(),
+        Request::ForgetVerifications(pins) => session.forget_verifications(pins),
         Request::Lapse(pins) => session.lapse(pins),
         Request::Random(octets) => session.random(*octets),
         Request::Apdu { command, more } => session.raw(command, *more),

@@ -53,10 +53,12 @@ impl Session<'_> {
     }
 
     /// VERIFY with P1=FF. A card of an earlier version than 3 does not have it; we forget in any case.
-    pub(crate) fn forget_verifications(&mut self) -> Result<Step, TokenError> {
-        self.card.forget_verifications();
-        for pin in [PinRef::Sign, PinRef::User, PinRef::Admin] {
-            forgotten(self.ask(&commands::forget(pin))?.sw)?;
+    pub(crate) fn forget_verifications(&mut self, pins: &[PinRef]) -> Result<Step, TokenError> {
+        for pin in pins {
+            self.card.set_verified(*pin, false);
+        }
+        for pin in pins {
+            forgotten(self.ask(&commands::forget(*pin))?.sw)?;
         }
         Ok(Step::Done(Reply::Done))
     }

@@ -299,6 +299,12 @@ impl Probed<'_, '_> {
                 card.pin_was_wrong(which, Some(left));
                 Err(TokenError::WrongPin { pin: which, tries_left: Some(left) })
             }
+            // The card does not say how many are left.
+            0x6300 => {
+                card.pin_was_wrong(which, None);
+                card.tries_unknown = true;
+                Err(TokenError::WrongPin { pin: which, tries_left: None })
+            }
             sw => {
                 // Whether it cost a try, only the card knows.
                 card.tries_unknown = true;

@@ -39,6 +39,17 @@ fn the_last_try_is_never_spent_from_a_cache() {
 }
 
 #[test]
+fn a_wrong_pin_is_wrong_where_the_card_says_no_more_than_that() {
+    let mut bench = kdf_card(0xfffe);
+    let asked = question(bench.perform(Request::Put(DataObject::Kdf, vec![0x81, 1, 0])));
+    bench.probe_is_answered();
+    bench.expect("00CA00F9 00", "9000");
+    bench.expect("00240083 10 3837363534333231 3132333435363738", "6300");
+    let wrong = bench.resume(asked.with_pin(pin("87654321")));
+    assert!(matches!(wrong, Err(TokenError::WrongPin { pin: PinRef::Admin, tries_left: None })));
+}
+
+#[test]
 fn with_fewer_tries_than_the_prompt_said_no_pin_is_sent() {
     let mut bench = Bench::new();
     let asked = question(bench.perform(Request::Sign(vec![7; 32])));

@@ -213,7 +213,7 @@ fn verifications_are_forgotten_on_the_card_too() {
     for reference in ["81", "82", "83"] {
         bench.expect(&format!("0020FF{reference}"), "9000");
     }
-    reply(bench.perform(Request::ForgetVerifications));
+    reply(bench.perform(Request::ForgetVerifications(PinRef::VERIFIED)));
     assert!(!bench.facts().is_verified(PinRef::User));
     let asked = question(bench.perform(Request::EnsureVerified(PinRef::User)));
     drop(asked.with_pin(pin("123456")));
@@ -260,6 +260,18 @@ fn a_card_that_cannot_forget_is_locked_for_us_at_least() {
     bench.expect("0020FF82", "6A86");
     let refused = bench.perform(Request::Lapse(vec![PinRef::User]));
     assert!(matches!(refused, Err(TokenError::NotSupported(_))));
+    assert!(!bench.facts().is_verified(PinRef::User));
+}
+
+#[test]
+fn one_verification_is_forgotten_without_the_others() {
+    let mut bench = Bench::new();
+    unlock_user(&mut bench);
+    bench.expect("0020FF83", "9000");
+    reply(bench.perform(Request::ForgetVerifications(&[PinRef::Admin])));
+    assert!(bench.facts().is_verified(PinRef::User));
+    bench.expect("0020FF82", "9000");
+    reply(bench.perform(Request::ForgetVerifications(&[PinRef::User])));
     assert!(!bench.facts().is_verified(PinRef::User));
 }
 
