@@ -1,12 +1,16 @@
 //! Readers of PC/SC (the service pcscd): cards opened shared, one transaction at a time, always left un-reset.
 //!
-//! Two rooms: [`watch`], the thread that hears who comes and goes; here, one card. Each card has a connection to the
-//! service of its own, because PC/SC's calls on one connection wait for each other.
+//! Rooms: [`watch`], the thread that hears who comes and goes; [`doorbell`], how it hears that a service that was away is
+//! back; here, one card. Each card has a connection to the service of its own, because PC/SC's calls on one connection
+//! wait for each other.
 
+mod doorbell;
 mod watch;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::mem;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardError};
 use pcsc::{Card, Context, Disposition, Error, Protocols, Scope, ShareMode};
@@ -18,8 +22,18 @@ use crate::token::TokenError;
 
 pub(crate) use watch::Watch;
 
+/// Where the service listens, unless the variable says otherwise.
+const SOCKET: &str = "/run/pcscd/pcscd.comm";
+const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
+
 /// Room for the answer to a short command.
 const SHORT_ANSWER: usize = 256 + 2;
+
+/// The service's socket.
+fn service_socket() -> PathBuf {
+    let named = std::env::var_os(SOCKET_VARIABLE).filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| OsStr::from_bytes(SOCKET.as_bytes()).to_owned()).into()
+}
 
 /// A card in a reader of PC/SC.
 struct PcscReader {
