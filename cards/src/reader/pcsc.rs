@@ -7,7 +7,7 @@
 mod doorbell;
 mod watch;
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -26,6 +26,9 @@ pub(crate) use watch::Watch;
 const SOCKET: &str = "/run/pcscd/pcscd.comm";
 const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
 
+/// How often a connection is renewed for one transaction, while neighbours reset the card again and again.
+const RENEWALS: usize = 32;
+
 /// Room for the answer to a short command.
 const SHORT_ANSWER: usize = 256 + 2;
 
@@ -39,39 +42,97 @@ fn service_socket() -> PathBuf {
 struct PcscReader {
     /// `None` only while it is being let go.
     card: Option<Card>,
-    name: String,
+    place: Place,
+    /// The last command failed on its way: nobody knows what state the card is in, or whether it has power.
+    doubtful: bool,
+}
+
+/// Where a card is.
+struct Place {
+    context: Context,
+    reader: CString,
 }
 
 /// Opens the card in the reader of this name, shared.
 fn connect(name: &CStr, atr: &[u8]) -> Result<Connected, TokenError> {
-    let text = name.to_string_lossy().into_owned();
-    let opened = Context::establish(Scope::System)
-        .and_then(|context| context.connect(name, ShareMode::Shared, Protocols::ANY));
+    let opened = Context::establish(Scope::System).and_then(|context| {
+        let place = Place { context, reader: name.to_owned() };
+        place.connect().map(|card| PcscReader { card: Some(card), place, doubtful: false })
+    });
     match opened {
-        Ok(card) => {
-            Ok(Connected { reader: Box::new(PcscReader { card: Some(card), name: text }), atr: atr.to_vec() })
-        }
+        Ok(reader) => Ok(Connected { reader: Box::new(reader), atr: atr.to_vec() }),
         Err(Error::SharingViolation) => Err(TokenError::Busy),
-        Err(error) => Err(fault("opening the card", &translate(&text, error))),
+        Err(error) => Err(fault("opening the card", &translate(&name.to_string_lossy(), error))),
+    }
+}
+
+impl Place {
+    /// Waits, within the service, until no neighbour is in a transaction; then the card has power.
+    fn connect(&self) -> Result<Card, Error> {
+        self.context.connect(&self.reader, ShareMode::Shared, Protocols::ANY)
+    }
+
+    /// Renews a connection whose card was reset, by a neighbour or on our behalf as `first` says. Only the connection that
+    /// there was can tell that the card is still the same stay, and it can be renewed only while no neighbour holds the
+    /// card. A second connection waits for that, and brings back power that was lost.
+    fn renew(&self, card: &mut Card, mut first: Disposition) -> Result<(), Error> {
+        for _ in 0..RENEWALS {
+            let second = match self.connect() {
+                Ok(second) => Some(second),
+                Err(Error::UnresponsiveCard | Error::UnpoweredCard) => {
+                    // Nobody can use it as it is.
+                    first = Disposition::UnpowerCard;
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            let renewed = card.reconnect(ShareMode::Shared, Protocols::ANY, first);
+            second.into_iter().for_each(let_go);
+            match renewed {
+                Err(Error::SharingViolation) => {}
+                // A neighbour reset it in the same moment: it is reset all the same.
+                Err(Error::ResetCard) => first = Disposition::LeaveCard,
+                other => return other,
+            }
+        }
+        Err(Error::SharingViolation)
+    }
+
+    /// A transaction with a card that was reset meanwhile, as often as it takes.
+    fn renewed<'card>(&self, mut card: &'card mut Card) -> Result<pcsc::Transaction<'card>, Error> {
+        for _ in 0..RENEWALS {
+            self.renew(card, Disposition::LeaveCard)?;
+            card = match card.transaction2() {
+                Ok(transaction) => return Ok(transaction),
+                Err((card, Error::ResetCard)) => card,
+                Err((_, error)) => return Err(error),
+            };
+        }
+        Err(Error::ResetCard)
+    }
+
+    fn translate(&self, error: Error) -> SmartcardError {
+        translate(&self.reader.to_string_lossy(), error)
+    }
+}
+
+/// Dropping a [`Card`] would reset it under the neighbours' hands.
+fn let_go(card: Card) {
+    match card.disconnect(Disposition::LeaveCard) {
+        // Without the service there is nothing to reset, and the connection is freed.
+        Err((card, error)) if is_gone(error) => drop(card),
+        // One that cannot be let go is leaked.
+        Err((card, _)) => mem::forget(card),
+        Ok(()) => {}
     }
 }
 
 impl PcscReader {
-    fn card(&mut self) -> Result<&mut Card, SmartcardError> {
-        self.card.as_mut().ok_or_else(|| SmartcardError::CardNotFound(self.name.clone()))
-    }
-
-    fn reconnect(&mut self, first: Disposition) -> Result<(), SmartcardError> {
-        let name = self.name.clone();
-        let card = self.card()?;
-        match card.reconnect(ShareMode::Shared, Protocols::ANY, first) {
-            // A neighbour reset it in the same moment: it is reset all the same, and the handle is good again.
-            Err(Error::ResetCard) => {
-                card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)
-            }
-            other => other,
-        }
-        .map_err(|error| translate(&name, error))
+    fn reset_with(&mut self, first: Disposition) -> Result<(), SmartcardError> {
+        let Self { card, place, doubtful } = self;
+        let card = card.as_mut().ok_or_else(|| place.translate(Error::InvalidHandle))?;
+        *doubtful = false;
+        place.renew(card, first).map_err(|error| place.translate(error))
     }
 }
 
@@ -84,13 +145,21 @@ impl CardBackend for PcscReader {
         &mut self,
         reselect: Option<&[u8]>,
     ) -> Result<Box<dyn CardTransaction + Send + Sync + '_>, SmartcardError> {
-        let name = self.name.clone();
-        let (transaction, was_reset) = match self.card()?.transaction2() {
-            Ok(transaction) => (transaction, false),
-            Err((card, Error::ResetCard)) => (after_reset(&name, card)?, true),
-            Err((_, error)) => return Err(translate(&name, error)),
+        let Self { card, place, doubtful } = self;
+        let card = card.as_mut().ok_or_else(|| place.translate(Error::InvalidHandle))?;
+        let opened = if mem::take(doubtful) {
+            place.renewed(card).map(|transaction| (transaction, true))
+        } else {
+            match card.transaction2() {
+                Ok(transaction) => Ok((transaction, false)),
+                Err((card, Error::ResetCard | Error::UnpoweredCard | Error::UnresponsiveCard)) => {
+                    place.renewed(card).map(|transaction| (transaction, true))
+                }
+                Err((_, error)) => Err(error),
+            }
         };
-        let mut transaction = PcscTransaction { transaction, was_reset, name };
+        let (transaction, was_reset) = opened.map_err(|error| place.translate(error))?;
+        let mut transaction = PcscTransaction { transaction, was_reset, place, doubtful };
         if let (Some(application), true) = (reselect, was_reset) {
             transaction.select(application)?;
         }
@@ -98,30 +167,19 @@ impl CardBackend for PcscReader {
     }
 }
 
-/// A neighbour reset the card: the connection is renewed without touching the card again.
-fn after_reset<'card>(name: &str, card: &'card mut Card) -> Result<pcsc::Transaction<'card>, SmartcardError> {
-    card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)
-        .map_err(|error| translate(name, error))?;
-    card.transaction2().map_err(|(_, error)| translate(name, error))
-}
-
 impl Reader for PcscReader {
     fn reset(&mut self) -> Result<(), SmartcardError> {
-        self.reconnect(Disposition::ResetCard)
+        self.reset_with(Disposition::ResetCard)
     }
 
     fn power_down(&mut self) -> Result<(), SmartcardError> {
-        self.reconnect(Disposition::UnpowerCard)
+        self.reset_with(Disposition::UnpowerCard)
     }
 }
 
 impl Drop for PcscReader {
     fn drop(&mut self) {
-        let Some(card) = self.card.take() else { return };
-        // Dropping a `Card` would reset it under the neighbours' hands; a handle that cannot be let go is leaked.
-        if let Err((card, _)) = card.disconnect(Disposition::LeaveCard) {
-            mem::forget(card);
-        }
+        self.card.take().into_iter().for_each(let_go);
     }
 }
 
@@ -129,15 +187,22 @@ impl Drop for PcscReader {
 struct PcscTransaction<'card> {
     transaction: pcsc::Transaction<'card>,
     was_reset: bool,
-    name: String,
+    place: &'card Place,
+    doubtful: &'card mut bool,
 }
 
 impl CardTransaction for PcscTransaction<'_> {
     fn transmit(&mut self, command: &[u8], size: usize) -> Result<Vec<u8>, SmartcardError> {
         let mut answer = Zeroizing::new(vec![0; size.clamp(SHORT_ANSWER, MAX_ANSWER)]);
         match self.transaction.transmit(command, &mut answer) {
-            Ok(answer) => Ok(answer.to_vec()),
-            Err(error) => Err(self.why(error)),
+            Ok(answer) => {
+                *self.doubtful = false;
+                Ok(answer.to_vec())
+            }
+            Err(error) => {
+                *self.doubtful = true;
+                Err(self.why(error))
+            }
         }
     }
 
@@ -166,7 +231,7 @@ impl PcscTransaction<'_> {
     /// A card that is pulled out while it works shows as a failed transmission; its status then tells more.
     fn why(&self, error: Error) -> SmartcardError {
         let gone = self.transaction.status2_owned().err().is_some_and(is_gone);
-        if gone { SmartcardError::CardNotFound(self.name.clone()) } else { translate(&self.name, error) }
+        self.place.translate(if gone { Error::RemovedCard } else { error })
     }
 }
 
