@@ -25,6 +25,8 @@ use tracing::debug;
 use crate::reader::{pcsc, socket};
 use crate::token::Insertion;
 
+use handle::Limits;
+
 pub use handle::TokenHandle;
 pub(crate) use register::{Arrival, Connected, Register, Source};
 
@@ -44,6 +46,9 @@ pub struct DeckConfig {
     pub reader_port: Option<String>,
     /// How long a neighbour may hold a card before a job fails with [`crate::token::TokenError::Busy`].
     pub deadline: Duration,
+    /// How long one job may talk with its card before it fails with [`crate::token::TokenError::Silent`]: a slow card
+    /// takes minutes for a large key.
+    pub patience: Duration,
     /// How long the first scan waits for a card at the reader socket that was started before the daemon.
     pub settle: Duration,
 }
@@ -55,6 +60,7 @@ impl Default for DeckConfig {
             reader_socket: None,
             reader_port: None,
             deadline: Duration::from_secs(30),
+            patience: Duration::from_secs(600),
             settle: Duration::from_millis(500),
         }
     }
@@ -155,7 +161,8 @@ impl Deck {
     /// An empty register. Does no IO.
     #[must_use]
     pub fn new(config: DeckConfig) -> Self {
-        let register = Arc::new(Register::new(config.deadline));
+        let limits = Limits { turn: config.deadline, job: config.patience };
+        let register = Arc::new(Register::new(limits));
         Self { inner: Arc::new(Inner { config, register, sources: Mutex::default() }) }
     }
 

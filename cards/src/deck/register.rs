@@ -8,10 +8,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, info_span, warn};
 
+use crate::deck::handle::Limits;
 use crate::deck::{Change, DeckEvent, ScanError, TokenHandle};
 use crate::facts::Facts;
 use crate::openpgp::{Lengths, OpenPgp};
-use crate::reader::Reader;
+use crate::reader::{Reader, pcsc};
 use crate::token::{Insertion, Token, TokenError};
 use crate::worker::{self, Gate, News, Order, QUEUE};
 
@@ -40,7 +41,7 @@ pub(crate) struct Connected {
 }
 
 pub(crate) struct Register {
-    deadline: Duration,
+    limits: Limits,
     state: Mutex<State>,
     events: broadcast::Sender<DeckEvent>,
     /// Counts what changed in `state`; those who wait for cards watch it.
@@ -85,9 +86,9 @@ enum Stage {
 }
 
 impl Register {
-    pub(crate) fn new(deadline: Duration) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            deadline,
+            limits,
             state: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
             version: watch::Sender::new(0),
@@ -174,7 +175,7 @@ impl Register {
         self.state().cards.iter().rev().find_map(|card| {
             let cause = match &card.stage {
                 Stage::Unusable(cause) => cause.clone(),
-                Stage::Opening => TokenError::Busy.to_string(),
+                Stage::Opening => TokenError::Busy { neighbours: pcsc::neighbours() }.to_string(),
                 Stage::Token(_) | Stage::NotOurs => return None,
             };
             Some(ScanError::CardUnusable { reader: card.arrival.reader.clone(), cause })
@@ -266,7 +267,7 @@ impl Register {
             facts: facts.subscribe(),
             phase: gate.phase(),
             removed,
-            deadline: self.deadline,
+            limits: self.limits,
         };
         self.set_stage(insertion, Stage::Token(handle));
         worker::run(&mut token, gate, &mut queue, &facts, |news| match news {
@@ -352,9 +353,13 @@ mod tests {
 
     use super::*;
 
+    fn limits() -> Limits {
+        Limits { turn: Duration::from_secs(5), job: Duration::from_secs(5) }
+    }
+
     #[tokio::test]
     async fn a_worker_that_dies_leaves_no_token_behind() {
-        let register = Arc::new(Register::new(Duration::from_secs(5)));
+        let register = Arc::new(Register::new(limits()));
         let connect = Arc::new(|| -> Result<Connected, TokenError> { panic!("a fault for the test") });
         register.arrive(Arrival { reader: "reader".to_owned(), connect });
         register.all_opened(Duration::from_secs(5)).await;
@@ -365,12 +370,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_card_that_cannot_be_opened_is_tried_again_when_asked() {
-        let register = Arc::new(Register::new(Duration::from_secs(5)));
+        let register = Arc::new(Register::new(limits()));
         let attempts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&attempts);
         let connect = Arc::new(move || {
             counted.fetch_add(1, Ordering::Relaxed);
-            Err(TokenError::Busy)
+            Err(TokenError::Silent)
         });
         register.arrive(Arrival { reader: "reader".to_owned(), connect });
         for attempt in 1..=2 {

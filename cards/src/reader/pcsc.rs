@@ -1,10 +1,11 @@
 //! Readers of PC/SC (the service pcscd): cards opened shared, one transaction at a time, always left un-reset.
 //!
 //! Rooms: [`watch`], the thread that hears who comes and goes; [`doorbell`], how it hears that a service that was away is
-//! back; here, one card. Each card has a connection to the service of its own, because PC/SC's calls on one connection
-//! wait for each other.
+//! back; [`neighbours`], who else uses the service; here, one card. Each card has a connection to the service of its own,
+//! because PC/SC's calls on one connection wait for each other.
 
 mod doorbell;
+mod neighbours;
 mod watch;
 
 use std::ffi::{CStr, CString, OsStr};
@@ -20,6 +21,7 @@ use crate::deck::Connected;
 use crate::reader::{MAX_ANSWER, Reader, fault};
 use crate::token::TokenError;
 
+pub(crate) use neighbours::neighbours;
 pub(crate) use watch::Watch;
 
 /// Where the service listens, unless the variable says otherwise.
@@ -61,7 +63,7 @@ fn connect(name: &CStr, atr: &[u8]) -> Result<Connected, TokenError> {
     });
     match opened {
         Ok(reader) => Ok(Connected { reader: Box::new(reader), atr: atr.to_vec() }),
-        Err(Error::SharingViolation) => Err(TokenError::Busy),
+        Err(Error::SharingViolation) => Err(TokenError::Busy { neighbours: neighbours() }),
         Err(error) => Err(fault("opening the card", &translate(&name.to_string_lossy(), error))),
     }
 }
