@@ -1,7 +1,6 @@
 //! Real keys of gpg put onto the virtual card, and read back from it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
-#![allow(dead_code, reason = "not every test needs all of `common`")]
 
 mod common;
 

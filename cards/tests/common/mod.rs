@@ -3,6 +3,8 @@
 //! The program is built on its own: `cargo build --release --manifest-path cards/virtual/Cargo.toml`. A test that needs
 //! it fails where it is missing.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
