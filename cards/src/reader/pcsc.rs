@@ -12,9 +12,10 @@ use std::ffi::{CStr, CString, OsStr};
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardError};
-use pcsc::{Card, Context, Disposition, Error, Protocols, Scope, ShareMode};
+use pcsc::{Card, Context, Disposition, Error, Protocols, ReaderState, Scope, ShareMode, State};
 use zeroize::Zeroizing;
 
 use crate::deck::Connected;
@@ -30,6 +31,12 @@ const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
 
 /// How often a connection is renewed for one transaction, while neighbours reset the card again and again.
 const RENEWALS: usize = 32;
+
+/// The service looks every 400 ms for cards in readers that do not tell by themselves.
+const REMOVAL_SEEN: Duration = Duration::from_millis(600);
+
+/// The shortest answer.
+const STATUS_WORD: usize = 2;
 
 /// Room for the answer to a short command.
 const SHORT_ANSWER: usize = 256 + 2;
@@ -111,6 +118,19 @@ impl Place {
             };
         }
         Err(Error::ResetCard)
+    }
+
+    /// Whether no card is in the reader, now or when the service has looked next.
+    fn is_left(&self) -> bool {
+        let mut reader = [ReaderState::new(self.reader.clone(), State::UNAWARE)];
+        for patience in [Duration::ZERO, REMOVAL_SEEN] {
+            match self.context.get_status_change(patience, &mut reader) {
+                Err(error) => return is_gone(error),
+                Ok(()) if !reader[0].event_state().contains(State::PRESENT) => return true,
+                Ok(()) => reader[0].sync_current_state(),
+            }
+        }
+        false
     }
 
     fn translate(&self, error: Error) -> SmartcardError {
@@ -197,14 +217,13 @@ impl CardTransaction for PcscTransaction<'_> {
     fn transmit(&mut self, command: &[u8], size: usize) -> Result<Vec<u8>, SmartcardError> {
         let mut answer = Zeroizing::new(vec![0; size.clamp(SHORT_ANSWER, MAX_ANSWER)]);
         match self.transaction.transmit(command, &mut answer) {
+            // Some drivers succeed with an empty answer when the card is pulled out.
+            Ok(answer) if answer.len() < STATUS_WORD => Err(self.why(Error::NotTransacted)),
             Ok(answer) => {
                 *self.doubtful = false;
                 Ok(answer.to_vec())
             }
-            Err(error) => {
-                *self.doubtful = true;
-                Err(self.why(error))
-            }
+            Err(error) => Err(self.why(error)),
         }
     }
 
@@ -231,8 +250,9 @@ impl CardTransaction for PcscTransaction<'_> {
 
 impl PcscTransaction<'_> {
     /// A card that is pulled out while it works shows as a failed transmission; its status then tells more.
-    fn why(&self, error: Error) -> SmartcardError {
-        let gone = self.transaction.status2_owned().err().is_some_and(is_gone);
+    fn why(&mut self, error: Error) -> SmartcardError {
+        *self.doubtful = true;
+        let gone = self.transaction.status2_owned().err().is_some_and(is_gone) || self.place.is_left();
         self.place.translate(if gone { Error::RemovedCard } else { error })
     }
 }
