@@ -6,7 +6,7 @@
 //! through one of the two [`Scdaemon`]s, an [`Sshd`] to log in to, a [`Wire`] to speak on. What a program printed comes back as [`Seen`];
 //! [`jobs`] has the things that people do, [`bill`] what they cost, [`scripted`] cards that recite.
 //! Needs the Debian packages that `make check` installs, and root or user namespaces: pcscd's socket is a mount of its own.
-#![allow(dead_code, reason = "each test program uses its part of the world")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its part of the world")]
 
 pub(crate) mod bill;
 mod card;
