@@ -246,7 +246,8 @@ impl Deck {
         let answer = {
             let mut sources = self.inner.sources();
             let watch = sources.pcsc(&self.inner);
-            if watch.is_hearing() && self.inner.register.has_tokens() {
+            let doubt = self.inner.register.take_doubt();
+            if !doubt && watch.is_hearing() && self.inner.register.has_tokens() {
                 // Events say the rest. Asking costs milliseconds, which only a client that would get nothing should pay.
                 return Ok(());
             }

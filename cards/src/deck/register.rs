@@ -57,6 +57,7 @@ struct State {
     /// The newest last.
     cards: Vec<Card>,
     readers: Vec<(Source, String)>,
+    doubt: bool,
     lengths: Vec<(String, Vec<u8>, Lengths)>,
 }
 
@@ -161,6 +162,21 @@ impl Register {
         tokens.collect()
     }
 
+    /// Whether this stay goes on, for all that is known here.
+    pub(crate) fn knows(&self, insertion: Insertion) -> bool {
+        self.state().cards.iter().any(|card| card.insertion == insertion)
+    }
+
+    /// Whether a worker found its card gone since this was asked last: the reader layer knows better.
+    pub(crate) fn take_doubt(&self) -> bool {
+        std::mem::take(&mut self.state().doubt)
+    }
+
+    fn found_gone(&self, insertion: Insertion) {
+        self.state().doubt = true;
+        self.depart(insertion);
+    }
+
     pub(crate) fn has_tokens(&self) -> bool {
         self.state().cards.iter().any(|card| matches!(card.stage, Stage::Token(_)))
     }
@@ -248,7 +264,7 @@ impl Register {
                 debug!("no OpenPGP application on this card");
                 self.set_stage(insertion, Stage::NotOurs);
             }
-            Err(TokenError::Gone) => self.depart(insertion),
+            Err(TokenError::Gone) => self.found_gone(insertion),
             Err(error) => {
                 warn!(%error, "the card cannot be opened");
                 self.set_stage(insertion, Stage::Unusable(error.to_string()));
@@ -272,7 +288,7 @@ impl Register {
         self.set_stage(insertion, Stage::Token(handle));
         worker::run(&mut token, gate, &mut queue, &facts, |news| match news {
             News::Reset => self.tell(Change::Reset, insertion, facts.borrow().serial()),
-            News::Gone => self.depart(insertion),
+            News::Gone => self.found_gone(insertion),
         });
     }
 

@@ -258,11 +258,14 @@ impl<'a> Seats<'a> {
     /// One round: which readers are there, then what happens in them.
     fn wait(&mut self, context: &Context, patience: Option<Duration>) -> Result<(), Error> {
         self.list(context)?;
-        context.get_status_change(patience, &mut self.states)?;
-        for at in 0..self.states.len() {
-            self.look_at(at);
+        let seen = context.get_status_change(patience, &mut self.states);
+        if seen.is_ok() {
+            (0..self.states.len()).for_each(|at| self.look_at(at));
         }
-        Ok(())
+        if patience.is_some() {
+            self.open_again();
+        }
+        seen
     }
 
     fn list(&mut self, context: &Context) -> Result<(), Error> {
@@ -319,6 +322,19 @@ impl<'a> Seats<'a> {
         let atr = state.atr().to_vec();
         let arrival = Arrival { reader: text(&name), connect: Arc::new(move || connect(&name, &atr)) };
         self.cards[at] = Some(Sitting { insertion: self.register.arrive(arrival), count });
+    }
+
+    /// A worker that lost its own connection to the service took its card for removed. If nothing was heard of that, the
+    /// card is still there.
+    fn open_again(&mut self) {
+        for at in 0..self.cards.len() {
+            let count = self.cards[at].as_ref().map(|card| (card.count, card.insertion));
+            if let Some((count, insertion)) = count
+                && !self.register.knows(insertion)
+            {
+                self.sit_down(at, count);
+            }
+        }
     }
 
     fn leave(&mut self, at: usize) {
