@@ -30,6 +30,11 @@ const NEIGHBOUR: &str = "CLAVIGER_TEST_NEIGHBOUR";
 
 /// Runs a test inside of a world of its own.
 pub(crate) fn inside(name: &str, test: impl Future<Output = ()>) {
+    inside_with(name, &[], test);
+}
+
+/// The same, with more in the environment.
+pub(crate) fn inside_with(name: &str, more: &[(&str, &Path)], test: impl Future<Output = ()>) {
     if env::var_os(NEIGHBOUR).is_some() {
         return hold();
     }
@@ -43,11 +48,13 @@ pub(crate) fn inside(name: &str, test: impl Future<Output = ()>) {
         .arg(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "1")
+        .envs(more.iter().copied())
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
     assert!(told.contains("1 passed"), "the test ran not once inside: {told}");
+    print!("{told}");
 }
 
 pub(crate) fn port() -> String {
