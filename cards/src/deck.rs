@@ -25,6 +25,8 @@ use tracing::debug;
 use crate::reader::{Reader, pcsc, socket};
 use crate::token::{Insertion, TokenError};
 
+use handle::Limits;
+
 pub use handle::TokenHandle;
 pub(crate) use register::{Arrival, Connected, Register, Source};
 
@@ -46,6 +48,9 @@ pub struct DeckConfig {
     pub pinpads: Pinpads,
     /// How long a neighbour may hold a card before a job fails with [`crate::token::TokenError::Busy`].
     pub deadline: Duration,
+    /// How long one job may talk with its card before it fails with [`crate::token::TokenError::Silent`]: a slow card
+    /// takes minutes for a large key.
+    pub patience: Duration,
     /// How long the first scan waits for a card at the reader socket that was started before the daemon.
     pub settle: Duration,
 }
@@ -58,6 +63,7 @@ impl Default for DeckConfig {
             reader_port: None,
             pinpads: Pinpads::AsReadersSay,
             deadline: Duration::from_secs(30),
+            patience: Duration::from_secs(600),
             settle: Duration::from_millis(500),
         }
     }
@@ -178,7 +184,8 @@ impl Deck {
     /// An empty register. Does no IO.
     #[must_use]
     pub fn new(config: DeckConfig) -> Self {
-        let register = Arc::new(Register::new(config.deadline).with_pinpads(config.pinpads));
+        let limits = Limits { turn: config.deadline, job: config.patience };
+        let register = Arc::new(Register::new(limits).with_pinpads(config.pinpads));
         Self { inner: Arc::new(Inner { config, register, sources: Mutex::default() }) }
     }
 
@@ -287,7 +294,9 @@ impl Deck {
         let answer = {
             let mut sources = self.inner.sources();
             let watch = sources.pcsc(&self.inner);
-            if trust == Trust::Events && watch.is_hearing() && self.inner.register.has_tokens() {
+            let doubt = self.inner.register.take_doubt();
+            let trusted = trust == Trust::Events && !doubt;
+            if trusted && watch.is_hearing() && self.inner.register.has_tokens() {
                 // Events say the rest. Asking costs milliseconds, which only a client that would get nothing should pay.
                 return Ok(());
             }

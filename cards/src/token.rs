@@ -1,5 +1,6 @@
 //! The contract between those who want something from a token and the thread that owns it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use claviger_keys::{EcdhParams, Keygrip, PublicKey, SecretKey};
@@ -368,8 +369,14 @@ pub enum TokenError {
     #[error("the token was removed; insert it again")]
     Gone,
     /// The device: a neighbour holds the card for too long.
-    #[error("another program is using the card; close it or wait for it to finish")]
-    Busy,
+    #[error("another program is using the card; close it or wait for it to finish{}", named(neighbours))]
+    Busy {
+        /// Who has the reader layer open too, as far as the system tells: one of them holds the card.
+        neighbours: Vec<Process>,
+    },
+    /// The device: the card or its reader took too long.
+    #[error("the card does not answer; remove it and insert it again, or restart pcscd")]
+    Silent,
     /// The device: the reader layer failed.
     #[error("{operation}: {message}")]
     Transport {
@@ -451,6 +458,35 @@ pub enum PinpadEnd {
     /// The PIN is too short or too long.
     #[error("a PIN of that length is not taken")]
     WrongLength,
+}
+
+/// A program that runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    /// Its number.
+    pub id: u32,
+    /// What the system calls it.
+    pub name: String,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {})", self.name.escape_debug(), self.id)
+    }
+}
+
+/// The most that are named in an error.
+const MAX_NAMED: usize = 4;
+
+fn named(neighbours: &[Process]) -> String {
+    if neighbours.is_empty() {
+        return String::new();
+    }
+    let mut names: Vec<_> = neighbours.iter().take(MAX_NAMED).map(Process::to_string).collect();
+    if neighbours.len() > MAX_NAMED {
+        names.push("…".to_owned());
+    }
+    format!("; with PC/SC open: {}", names.join(", "))
 }
 
 fn tries(left: Option<u8>) -> String {

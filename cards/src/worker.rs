@@ -1,8 +1,8 @@
 //! The thread that owns a token: takes one job after the other from the token's queue, publishes the facts after each.
 //!
-//! The only place where it may hang is the wait for its turn at a shared card, because PC/SC's own call cannot be
-//! called off. That wait is announced as a [`Phase`], so that those who submitted can give up; a job that was given up
-//! in that time is not carried out when the turn comes.
+//! It may hang in the wait for its turn at a shared card, and in a card's or a reader layer's answer, because PC/SC's
+//! own calls cannot be called off. What it does is announced as a [`Phase`], so that those who submitted can give up; a
+//! job that was given up while it waited for its turn is not carried out when that comes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,8 +34,8 @@ pub(crate) enum Phase {
     Idle,
     /// Waits for its turn at the card, since then.
     Waiting(Instant),
-    /// Talks with the card.
-    Working,
+    /// Talks with the card, since then.
+    Working(Instant),
 }
 
 /// What a worker has to tell beside the outcomes.
@@ -106,7 +106,21 @@ impl Gate {
 
     fn enter(&self, abandoned: Arc<AtomicBool>) {
         *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner) = abandoned;
-        self.phase.send_replace(Phase::Working);
+        self.phase.send_replace(Phase::Working(Instant::now()));
+    }
+
+    /// The wait for a turn at the card begins.
+    fn wait(&self) {
+        self.phase.send_replace(Phase::Waiting(Instant::now()));
+    }
+
+    /// The turn has come, unless nobody wants it any more.
+    fn work(&self) -> Result<(), SmartcardError> {
+        self.phase.send_replace(Phase::Working(Instant::now()));
+        if self.is_abandoned() {
+            return Err(SmartcardError::Error("given up while another program held the card".to_owned()));
+        }
+        Ok(())
     }
 
     fn leave(&self) {
@@ -132,23 +146,24 @@ impl CardBackend for Guarded {
         &mut self,
         reselect: Option<&[u8]>,
     ) -> Result<Box<dyn CardTransaction + Send + Sync + '_>, SmartcardError> {
-        self.gate.phase.send_replace(Phase::Waiting(Instant::now()));
+        self.gate.wait();
         let transaction = self.reader.transaction(reselect);
-        self.gate.phase.send_replace(Phase::Working);
-        if self.gate.is_abandoned() {
-            return Err(SmartcardError::Error("given up while another program held the card".to_owned()));
-        }
+        self.gate.work()?;
         transaction
     }
 }
 
 impl Reader for Guarded {
     fn reset(&mut self) -> Result<(), SmartcardError> {
-        self.reader.reset()
+        self.gate.wait();
+        self.reader.reset()?;
+        self.gate.work()
     }
 
     fn power_down(&mut self) -> Result<(), SmartcardError> {
-        self.reader.power_down()
+        self.gate.wait();
+        self.reader.power_down()?;
+        self.gate.work()
     }
 
     fn pinpad(&self) -> Pinpad {

@@ -1,18 +1,17 @@
 //! Real keys of gpg put onto the virtual card, and read back from it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
-#![allow(dead_code, reason = "not every test needs all of `common`")]
 
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use claviger_cards::deck::{Deck, DeckConfig};
 use claviger_cards::token::{Reply, Request, Slot, TokenError};
-use claviger_keys::{Curve, SecretKey, Sexp};
+use claviger_keys::{Curve, SecretKey};
 
-use common::{VirtualCard, submit, tokens};
+use common::{VirtualCard, private_key, submit, tokens};
 
 /// Curves that the virtual card has.
 const CURVES: [Curve; 5] =
@@ -32,20 +31,10 @@ fn samples() -> Vec<Sample> {
     rows.map(|row| {
         let fields: Vec<_> = row.split('\t').collect();
         let slot = if fields[3] == "18" { Slot::Decrypt } else { Slot::Sign };
-        let key = read(&dir.join(format!("unprotected/{}.key", fields[0])), fields[2]);
+        let key = private_key(fields[0], fields[2]);
         Sample { key, fingerprint: fields[1].to_owned(), slot }
     })
     .collect()
-}
-
-/// The key in a file of gpg-agent's, as the agent hands it over in KEYDATA.
-fn read(path: &PathBuf, created: &str) -> SecretKey {
-    let file = fs::read_to_string(path).unwrap();
-    let (_, sexp) = file.split_once("Key:").unwrap();
-    let mut canonical = Sexp::from_advanced(sexp.trim().as_bytes()).unwrap().to_canonical();
-    assert_eq!(canonical.pop(), Some(b')'));
-    canonical.extend(format!("(10:created-at{}:{created}))", created.len()).bytes());
-    SecretKey::from_keydata(&canonical).unwrap()
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
 mod common;
 
 use std::time::Duration;

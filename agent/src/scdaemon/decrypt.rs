@@ -11,7 +11,7 @@ use claviger_keys::{Curve, CurveKind, PublicKey};
 use claviger_secret::Secret;
 
 use super::errors::scd;
-use super::key_reference::{self, load_keys};
+use super::key_reference::{self, load_key};
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row};
@@ -46,7 +46,7 @@ async fn pkdecrypt(session: &mut Session, id: String, talk: &mut dyn Conversatio
         return Err(scd(Code::INV_VALUE));
     }
     let slot = key_reference::find(session, &id, Slot::Decrypt, &[], Code::NO_SECKEY).await?;
-    load_keys(&session.token()?).await;
+    load_key(session, slot).await?;
     let facts = session.facts()?;
     let key = facts.public_key(slot);
     let cryptogram = cryptogram(key, &session.data)?;

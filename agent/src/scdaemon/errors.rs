@@ -18,7 +18,8 @@ pub(super) fn parameter(text: &'static str) -> Error {
 pub(super) fn from_token(error: TokenError) -> Error {
     let code = match &error {
         TokenError::Gone => Code::CARD_REMOVED,
-        TokenError::Busy => Code::EBUSY,
+        TokenError::Busy { .. } => return scd(Code::EBUSY).with_text(error.to_string()),
+        TokenError::Silent => return scd(Code::TIMEOUT).with_text(error.to_string()),
         TokenError::Transport { .. } => Code::EIO,
         TokenError::WrongPin { .. } | TokenError::PinTooShort { .. } => Code::BAD_PIN,
         TokenError::Pinpad(PinpadEnd::TimedOut) => Code::TIMEOUT,

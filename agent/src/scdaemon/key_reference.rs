@@ -140,6 +140,18 @@ pub(super) async fn load_keys(token: &TokenHandle) {
     }
 }
 
+/// Makes sure that the public key of `slot` was read, too.
+///
+/// # Errors
+/// Why it could not be: an empty slot is none.
+pub(super) async fn load_key(session: &mut Session, slot: Slot) -> Result<(), Error> {
+    load_keys(&session.token()?).await;
+    if matches!(session.facts()?.public_keys[slot.index()], KeyState::Unread) {
+        session.read(Request::PublicKey(slot)).await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

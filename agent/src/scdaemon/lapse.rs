@@ -99,7 +99,7 @@ async fn give_up(token: TokenHandle, pins: Vec<PinRef>) {
     loop {
         match token.submit(Job::new(Request::Lapse(pins.clone()))).await {
             Ok(_) | Err(TokenError::Gone) => return,
-            Err(TokenError::Busy) => tokio::time::sleep(AGAIN).await,
+            Err(TokenError::Busy { .. }) => tokio::time::sleep(AGAIN).await,
             Err(error) => {
                 tracing::warn!(%error, serial = token.serial(), ?pins, "the card stays unlocked for others, not for us");
                 return;

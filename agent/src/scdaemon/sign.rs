@@ -12,7 +12,7 @@ use claviger_cards::token::{Reply, Request as CardRequest, Slot};
 use claviger_keys::{CurveKind, DigestInfo, Hash, PublicKey};
 
 use super::errors::{parameter, scd};
-use super::key_reference::{self, load_keys};
+use super::key_reference::{self, load_key};
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row};
@@ -167,7 +167,7 @@ fn challenge(facts: &Facts, slot: Slot) -> Result<Vec<u8>, Error> {
 
 /// Whether the slot holds an RSA key. Reads the public key, which the check of the signature needs anyway.
 async fn is_rsa(session: &mut Session, slot: Slot) -> Result<bool, Error> {
-    load_keys(&session.token()?).await;
+    load_key(session, slot).await?;
     match session.facts()?.public_key(slot) {
         Some(PublicKey::Rsa(_)) => Ok(true),
         Some(PublicKey::Ecc(key)) if key.curve().kind() == CurveKind::Montgomery => {

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use crate::facts::Facts;
+use crate::reader::pcsc;
 use crate::token::{Insertion, Job, Outcome, TokenError};
 use crate::worker::{Order, Phase};
 
@@ -23,7 +25,16 @@ pub struct TokenHandle {
     pub(crate) removed: watch::Receiver<bool>,
     /// Jobs that somebody waits for.
     pub(crate) pending: Arc<AtomicUsize>,
-    pub(crate) deadline: Duration,
+    pub(crate) limits: Limits,
+}
+
+/// How long a worker may be at one thing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Waiting for its turn at the card.
+    pub(crate) turn: Duration,
+    /// Talking with the card for one job.
+    pub(crate) job: Duration,
 }
 
 impl TokenHandle {
@@ -74,7 +85,8 @@ impl TokenHandle {
     /// job back that has not begun; one that has begun is carried out and its outcome forgotten.
     ///
     /// # Errors
-    /// See [`TokenError`]; [`TokenError::Busy`] when a neighbour holds the card longer than the deck's deadline.
+    /// See [`TokenError`]; [`TokenError::Busy`] when a neighbour holds the card longer than the deck's deadline,
+    /// [`TokenError::Silent`] when the card or its reader does not answer for longer than the deck's patience.
     pub async fn submit(&self, job: Job) -> Result<Outcome, TokenError> {
         let abandoned = Abandon(Arc::new(AtomicBool::new(false)));
         let _pending = Pending::count(&self.pending);
@@ -88,24 +100,26 @@ impl TokenHandle {
             biased;
             answer = answer => answer,
             () = self.removed() => Err(TokenError::Gone),
-            () = self.held_too_long() => Err(TokenError::Busy),
+            late = self.late() => Err(why(late).await),
         }
     }
 
-    /// Ends when the worker has waited for its turn at the card for longer than the deadline.
-    fn held_too_long(&self) -> impl Future<Output = ()> + use<> {
+    /// Ends when the worker has been at one thing for too long: that.
+    fn late(&self) -> impl Future<Output = Phase> + use<> {
         let mut phase = self.phase.clone();
-        let deadline = self.deadline;
+        let limits = self.limits;
         async move {
             loop {
-                let waiting = match *phase.borrow_and_update() {
-                    Phase::Waiting(since) => Some(Instant::from_std(since) + deadline),
-                    Phase::Idle | Phase::Working => None,
+                let now = *phase.borrow_and_update();
+                let end = match now {
+                    Phase::Waiting(since) => Some(Instant::from_std(since) + limits.turn),
+                    Phase::Working(since) => Some(Instant::from_std(since) + limits.job),
+                    Phase::Idle => None,
                 };
-                let changed = match waiting {
+                let changed = match end {
                     Some(end) => tokio::select! {
                         changed = phase.changed() => changed,
-                        () = sleep_until(end) => return,
+                        () = sleep_until(end) => return now,
                     },
                     None => phase.changed().await,
                 };
@@ -115,6 +129,16 @@ impl TokenHandle {
             }
         }
     }
+}
+
+/// What it means to be in this phase for too long.
+async fn why(phase: Phase) -> TokenError {
+    if matches!(phase, Phase::Working(_)) {
+        return TokenError::Silent;
+    }
+    // It looks into every process: not here, where others wait.
+    let neighbours = spawn_blocking(pcsc::neighbours).await.unwrap_or_default();
+    TokenError::Busy { neighbours }
 }
 
 impl fmt::Debug for TokenHandle {

@@ -8,10 +8,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, info_span, warn};
 
+use crate::deck::handle::Limits;
 use crate::deck::{Change, DeckEvent, Pinpads, ScanError, TokenHandle};
 use crate::facts::Facts;
 use crate::openpgp::{Lengths, OpenPgp};
-use crate::reader::Reader;
+use crate::reader::{Reader, pcsc};
 use crate::token::{Insertion, Token, TokenError};
 use crate::worker::{self, Gate, News, Order, QUEUE};
 
@@ -40,7 +41,7 @@ pub(crate) struct Connected {
 }
 
 pub(crate) struct Register {
-    deadline: Duration,
+    limits: Limits,
     pinpads: Pinpads,
     state: Mutex<State>,
     events: broadcast::Sender<DeckEvent>,
@@ -57,6 +58,7 @@ struct State {
     /// The newest last.
     cards: Vec<Card>,
     readers: Vec<(Source, String)>,
+    doubt: bool,
     lengths: Vec<(String, Vec<u8>, Lengths)>,
 }
 
@@ -86,9 +88,9 @@ enum Stage {
 }
 
 impl Register {
-    pub(crate) fn new(deadline: Duration) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            deadline,
+            limits,
             pinpads: Pinpads::AsReadersSay,
             state: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
@@ -167,6 +169,21 @@ impl Register {
         tokens.collect()
     }
 
+    /// Whether this stay goes on, for all that is known here.
+    pub(crate) fn knows(&self, insertion: Insertion) -> bool {
+        self.state().cards.iter().any(|card| card.insertion == insertion)
+    }
+
+    /// Whether a worker found its card gone since this was asked last: the reader layer knows better.
+    pub(crate) fn take_doubt(&self) -> bool {
+        std::mem::take(&mut self.state().doubt)
+    }
+
+    fn found_gone(&self, insertion: Insertion) {
+        self.state().doubt = true;
+        self.depart(insertion);
+    }
+
     pub(crate) fn has_tokens(&self) -> bool {
         self.state().cards.iter().any(|card| matches!(card.stage, Stage::Token(_)))
     }
@@ -181,7 +198,7 @@ impl Register {
         self.state().cards.iter().rev().find_map(|card| {
             let cause = match &card.stage {
                 Stage::Unusable(cause) => cause.clone(),
-                Stage::Opening => TokenError::Busy.to_string(),
+                Stage::Opening => TokenError::Busy { neighbours: pcsc::neighbours() }.to_string(),
                 Stage::Token(_) | Stage::NotOurs => return None,
             };
             Some(ScanError::CardUnusable { reader: card.arrival.reader.clone(), cause })
@@ -254,7 +271,7 @@ impl Register {
                 debug!("no OpenPGP application on this card");
                 self.set_stage(insertion, Stage::NotOurs);
             }
-            Err(TokenError::Gone) => self.depart(insertion),
+            Err(TokenError::Gone) => self.found_gone(insertion),
             Err(error) => {
                 warn!(%error, "the card cannot be opened");
                 self.set_stage(insertion, Stage::Unusable(error.to_string()));
@@ -277,12 +294,12 @@ impl Register {
             phase: gate.phase(),
             removed,
             pending: Arc::default(),
-            deadline: self.deadline,
+            limits: self.limits,
         };
         self.set_stage(insertion, Stage::Token(handle));
         worker::run(&mut token, gate, &mut queue, &facts, |news| match news {
             News::Reset => self.tell(Change::Reset, insertion, facts.borrow().serial()),
-            News::Gone => self.depart(insertion),
+            News::Gone => self.found_gone(insertion),
         });
     }
 
@@ -363,9 +380,13 @@ mod tests {
 
     use super::*;
 
+    fn limits() -> Limits {
+        Limits { turn: Duration::from_secs(5), job: Duration::from_secs(5) }
+    }
+
     #[tokio::test]
     async fn a_worker_that_dies_leaves_no_token_behind() {
-        let register = Arc::new(Register::new(Duration::from_secs(5)));
+        let register = Arc::new(Register::new(limits()));
         let connect = Arc::new(|| -> Result<Connected, TokenError> { panic!("a fault for the test") });
         register.arrive(Arrival { reader: "reader".to_owned(), connect });
         register.all_opened(Duration::from_secs(5)).await;
@@ -376,12 +397,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_card_that_cannot_be_opened_is_tried_again_when_asked() {
-        let register = Arc::new(Register::new(Duration::from_secs(5)));
+        let register = Arc::new(Register::new(limits()));
         let attempts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&attempts);
         let connect = Arc::new(move || {
             counted.fetch_add(1, Ordering::Relaxed);
-            Err(TokenError::Busy)
+            Err(TokenError::Silent)
         });
         register.arrive(Arrival { reader: "reader".to_owned(), connect });
         for attempt in 1..=2 {

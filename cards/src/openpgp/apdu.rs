@@ -192,7 +192,12 @@ impl Channel<'_, '_> {
 
     /// Fetches what 61xx promises (ISO 7816-4, 11.7.1).
     fn complete(&mut self, name: &'static str, first: Response) -> Result<Response, TokenError> {
-        let mut whole = first;
+        if first.sw >> 8 != 0x61 {
+            return Ok(first);
+        }
+        // Growing would leave a copy behind.
+        let mut whole = Response { data: Zeroizing::new(Vec::with_capacity(MAX_ANSWER)), sw: first.sw };
+        whole.data.extend_from_slice(&first.data);
         for _ in 0..MAX_PIECES {
             let [more, length] = whole.sw.to_be_bytes();
             if more != 0x61 {
@@ -207,11 +212,8 @@ impl Channel<'_, '_> {
             if piece.data.is_empty() || whole.data.len() + piece.data.len() > MAX_ANSWER {
                 break;
             }
-            // Growing would leave a copy behind.
-            let mut joined = Zeroizing::new(Vec::with_capacity(whole.data.len() + piece.data.len()));
-            joined.extend_from_slice(&whole.data);
-            joined.extend_from_slice(&piece.data);
-            whole = Response { data: joined, sw: piece.sw };
+            whole.data.extend_from_slice(&piece.data);
+            whole.sw = piece.sw;
         }
         Err(TokenError::Malformed { operation: name, message: "an answer without an end".to_owned() })
     }

@@ -11,6 +11,9 @@ const MAX_RANDOM: usize = 0x1_0000;
 /// As many octets as GnuPG asks for at once.
 const CHALLENGE: usize = 254;
 
+/// The fewest octets that are taken at once, so that a card cannot make the request last.
+const LEAST_CHALLENGE: usize = 8;
+
 /// The longest raw command: header, extended length, 64 KiB, answer's length.
 const MAX_COMMAND: usize = 4 + 3 + 0xffff + 2;
 
@@ -29,8 +32,8 @@ impl Session<'_> {
             // At most CHALLENGE.
             let command = commands::get_challenge(u8::try_from(wanted).unwrap_or(u8::MAX));
             let piece = self.ask(&command)?.into_data(name::CHALLENGE)?;
-            if piece.is_empty() {
-                let message = "no octets in it".to_owned();
+            if piece.len() < wanted.min(LEAST_CHALLENGE) {
+                let message = format!("{} octets in it", piece.len());
                 return Err(TokenError::Malformed { operation: name::CHALLENGE, message });
             }
             random.extend(piece.iter().take(wanted));

@@ -1,17 +1,22 @@
 //! Readers of PC/SC (the service pcscd): cards opened shared, one transaction at a time, always left un-reset.
 //!
-//! Three rooms: [`watch`], the thread that hears who comes and goes; [`pinpad`], readers with keys of their own; here, one
-//! card. Each card has a connection to the
-//! service of its own, because PC/SC's calls on one connection wait for each other.
+//! Rooms: [`watch`], the thread that hears who comes and goes; [`doorbell`], how it hears that a service that was away is
+//! back; [`neighbours`], who else uses the service; [`pinpad`], readers with keys of their own; here, one card. Each card
+//! has a connection to the service of its own, because PC/SC's calls on one connection wait for each other.
 
+mod doorbell;
+mod neighbours;
 mod pinpad;
 mod watch;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsStr};
 use std::mem;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardError};
-use pcsc::{Card, Context, Disposition, Error, Protocols, Scope, ShareMode};
+use pcsc::{Card, Context, Disposition, Error, Protocols, ReaderState, Scope, ShareMode, State};
 use zeroize::Zeroizing;
 
 use crate::deck::Connected;
@@ -20,51 +25,141 @@ use crate::token::TokenError;
 
 use pinpad::Features;
 
+pub(crate) use neighbours::neighbours;
 pub(crate) use watch::Watch;
+
+/// Where the service listens, unless the variable says otherwise.
+const SOCKET: &str = "/run/pcscd/pcscd.comm";
+const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
+
+/// How often a connection is renewed for one transaction, while neighbours reset the card again and again.
+const RENEWALS: usize = 32;
+
+/// The service looks every 400 ms for cards in readers that do not tell by themselves.
+const REMOVAL_SEEN: Duration = Duration::from_millis(600);
+
+/// The shortest answer.
+const STATUS_WORD: usize = 2;
 
 /// Room for the answer to a short command.
 const SHORT_ANSWER: usize = 256 + 2;
+
+/// The service's socket.
+fn service_socket() -> PathBuf {
+    let named = std::env::var_os(SOCKET_VARIABLE).filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| OsStr::from_bytes(SOCKET.as_bytes()).to_owned()).into()
+}
 
 /// A card in a reader of PC/SC.
 struct PcscReader {
     /// `None` only while it is being let go.
     card: Option<Card>,
-    name: String,
+    place: Place,
+    /// The last command failed on its way: nobody knows what state the card is in, or whether it has power.
+    doubtful: bool,
     /// Asked for in the first transaction, since a neighbour's would be in the way before.
     features: Option<Features>,
 }
 
+/// Where a card is.
+struct Place {
+    context: Context,
+    reader: CString,
+}
+
 /// Opens the card in the reader of this name, shared.
 fn connect(name: &CStr, atr: &[u8]) -> Result<Connected, TokenError> {
-    let text = name.to_string_lossy().into_owned();
-    let opened = Context::establish(Scope::System)
-        .and_then(|context| context.connect(name, ShareMode::Shared, Protocols::ANY));
+    let opened = Context::establish(Scope::System).and_then(|context| {
+        let place = Place { context, reader: name.to_owned() };
+        place.connect().map(|card| PcscReader { card: Some(card), place, doubtful: false, features: None })
+    });
     match opened {
-        Ok(card) => {
-            let reader = PcscReader { card: Some(card), name: text, features: None };
-            Ok(Connected { reader: Box::new(reader), atr: atr.to_vec() })
+        Ok(reader) => Ok(Connected { reader: Box::new(reader), atr: atr.to_vec() }),
+        Err(Error::SharingViolation) => Err(TokenError::Busy { neighbours: neighbours() }),
+        Err(error) => Err(fault("opening the card", &translate(&name.to_string_lossy(), error))),
+    }
+}
+
+impl Place {
+    /// Waits, within the service, until no neighbour is in a transaction; then the card has power.
+    fn connect(&self) -> Result<Card, Error> {
+        self.context.connect(&self.reader, ShareMode::Shared, Protocols::ANY)
+    }
+
+    /// Renews a connection whose card was reset, by a neighbour or on our behalf as `first` says. Only the connection that
+    /// there was can tell that the card is still the same stay, and it can be renewed only while no neighbour holds the
+    /// card. A second connection waits for that, and brings back power that was lost.
+    fn renew(&self, card: &mut Card, mut first: Disposition) -> Result<(), Error> {
+        for _ in 0..RENEWALS {
+            let second = match self.connect() {
+                Ok(second) => Some(second),
+                Err(Error::UnresponsiveCard | Error::UnpoweredCard) => {
+                    // Nobody can use it as it is.
+                    first = Disposition::UnpowerCard;
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            let renewed = card.reconnect(ShareMode::Shared, Protocols::ANY, first);
+            second.into_iter().for_each(let_go);
+            match renewed {
+                Err(Error::SharingViolation) => {}
+                // A neighbour reset it in the same moment: it is reset all the same.
+                Err(Error::ResetCard) => first = Disposition::LeaveCard,
+                other => return other,
+            }
         }
-        Err(Error::SharingViolation) => Err(TokenError::Busy),
-        Err(error) => Err(fault("opening the card", &translate(&text, error))),
+        Err(Error::SharingViolation)
+    }
+
+    /// A transaction with a card that was reset meanwhile, as often as it takes.
+    fn renewed<'card>(&self, mut card: &'card mut Card) -> Result<pcsc::Transaction<'card>, Error> {
+        for _ in 0..RENEWALS {
+            self.renew(card, Disposition::LeaveCard)?;
+            card = match card.transaction2() {
+                Ok(transaction) => return Ok(transaction),
+                Err((card, Error::ResetCard)) => card,
+                Err((_, error)) => return Err(error),
+            };
+        }
+        Err(Error::ResetCard)
+    }
+
+    /// Whether no card is in the reader, now or when the service has looked next.
+    fn is_left(&self) -> bool {
+        let mut reader = [ReaderState::new(self.reader.clone(), State::UNAWARE)];
+        for patience in [Duration::ZERO, REMOVAL_SEEN] {
+            match self.context.get_status_change(patience, &mut reader) {
+                Err(error) => return is_gone(error),
+                Ok(()) if !reader[0].event_state().contains(State::PRESENT) => return true,
+                Ok(()) => reader[0].sync_current_state(),
+            }
+        }
+        false
+    }
+
+    fn translate(&self, error: Error) -> SmartcardError {
+        translate(&self.reader.to_string_lossy(), error)
+    }
+}
+
+/// Dropping a [`Card`] would reset it under the neighbours' hands.
+fn let_go(card: Card) {
+    match card.disconnect(Disposition::LeaveCard) {
+        // Without the service there is nothing to reset, and the connection is freed.
+        Err((card, error)) if is_gone(error) => drop(card),
+        // One that cannot be let go is leaked.
+        Err((card, _)) => mem::forget(card),
+        Ok(()) => {}
     }
 }
 
 impl PcscReader {
-    fn card(&mut self) -> Result<&mut Card, SmartcardError> {
-        self.card.as_mut().ok_or_else(|| SmartcardError::CardNotFound(self.name.clone()))
-    }
-
-    fn reconnect(&mut self, first: Disposition) -> Result<(), SmartcardError> {
-        let name = self.name.clone();
-        let card = self.card()?;
-        match card.reconnect(ShareMode::Shared, Protocols::ANY, first) {
-            // A neighbour reset it in the same moment: it is reset all the same, and the handle is good again.
-            Err(Error::ResetCard) => {
-                card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)
-            }
-            other => other,
-        }
-        .map_err(|error| translate(&name, error))
+    fn reset_with(&mut self, first: Disposition) -> Result<(), SmartcardError> {
+        let Self { card, place, doubtful, .. } = self;
+        let card = card.as_mut().ok_or_else(|| place.translate(Error::InvalidHandle))?;
+        *doubtful = false;
+        place.renew(card, first).map_err(|error| place.translate(error))
     }
 }
 
@@ -77,15 +172,22 @@ impl CardBackend for PcscReader {
         &mut self,
         reselect: Option<&[u8]>,
     ) -> Result<Box<dyn CardTransaction + Send + Sync + '_>, SmartcardError> {
-        let name = self.name.clone();
-        let card = self.card.as_mut().ok_or_else(|| SmartcardError::CardNotFound(name.clone()))?;
-        let (transaction, was_reset) = match card.transaction2() {
-            Ok(transaction) => (transaction, false),
-            Err((card, Error::ResetCard)) => (after_reset(&name, card)?, true),
-            Err((_, error)) => return Err(translate(&name, error)),
+        let Self { card, place, doubtful, features } = self;
+        let card = card.as_mut().ok_or_else(|| place.translate(Error::InvalidHandle))?;
+        let opened = if mem::take(doubtful) {
+            place.renewed(card).map(|transaction| (transaction, true))
+        } else {
+            match card.transaction2() {
+                Ok(transaction) => Ok((transaction, false)),
+                Err((card, Error::ResetCard | Error::UnpoweredCard | Error::UnresponsiveCard)) => {
+                    place.renewed(card).map(|transaction| (transaction, true))
+                }
+                Err((_, error)) => Err(error),
+            }
         };
-        let features = *self.features.get_or_insert_with(|| Features::of(&transaction));
-        let mut transaction = PcscTransaction { transaction, was_reset, name, features };
+        let (transaction, was_reset) = opened.map_err(|error| place.translate(error))?;
+        let features = *features.get_or_insert_with(|| Features::of(&transaction));
+        let mut transaction = PcscTransaction { transaction, was_reset, place, doubtful, features };
         if let (Some(application), true) = (reselect, was_reset) {
             transaction.select(application)?;
         }
@@ -93,20 +195,13 @@ impl CardBackend for PcscReader {
     }
 }
 
-/// A neighbour reset the card: the connection is renewed without touching the card again.
-fn after_reset<'card>(name: &str, card: &'card mut Card) -> Result<pcsc::Transaction<'card>, SmartcardError> {
-    card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)
-        .map_err(|error| translate(name, error))?;
-    card.transaction2().map_err(|(_, error)| translate(name, error))
-}
-
 impl Reader for PcscReader {
     fn reset(&mut self) -> Result<(), SmartcardError> {
-        self.reconnect(Disposition::ResetCard)
+        self.reset_with(Disposition::ResetCard)
     }
 
     fn power_down(&mut self) -> Result<(), SmartcardError> {
-        self.reconnect(Disposition::UnpowerCard)
+        self.reset_with(Disposition::UnpowerCard)
     }
 
     fn pinpad(&self) -> Pinpad {
@@ -116,11 +211,7 @@ impl Reader for PcscReader {
 
 impl Drop for PcscReader {
     fn drop(&mut self) {
-        let Some(card) = self.card.take() else { return };
-        // Dropping a `Card` would reset it under the neighbours' hands; a handle that cannot be let go is leaked.
-        if let Err((card, _)) = card.disconnect(Disposition::LeaveCard) {
-            mem::forget(card);
-        }
+        self.card.take().into_iter().for_each(let_go);
     }
 }
 
@@ -128,7 +219,8 @@ impl Drop for PcscReader {
 struct PcscTransaction<'card> {
     transaction: pcsc::Transaction<'card>,
     was_reset: bool,
-    name: String,
+    place: &'card Place,
+    doubtful: &'card mut bool,
     features: Features,
 }
 
@@ -136,7 +228,12 @@ impl CardTransaction for PcscTransaction<'_> {
     fn transmit(&mut self, command: &[u8], size: usize) -> Result<Vec<u8>, SmartcardError> {
         let mut answer = Zeroizing::new(vec![0; size.clamp(SHORT_ANSWER, MAX_ANSWER)]);
         match self.transaction.transmit(command, &mut answer) {
-            Ok(answer) => Ok(answer.to_vec()),
+            // Some drivers succeed with an empty answer when the card is pulled out.
+            Ok(answer) if answer.len() < STATUS_WORD => Err(self.why(Error::NotTransacted)),
+            Ok(answer) => {
+                *self.doubtful = false;
+                Ok(answer.to_vec())
+            }
             Err(error) => Err(self.why(error)),
         }
     }
@@ -164,9 +261,10 @@ impl CardTransaction for PcscTransaction<'_> {
 
 impl PcscTransaction<'_> {
     /// A card that is pulled out while it works shows as a failed transmission; its status then tells more.
-    fn why(&self, error: Error) -> SmartcardError {
-        let gone = self.transaction.status2_owned().err().is_some_and(is_gone);
-        if gone { SmartcardError::CardNotFound(self.name.clone()) } else { translate(&self.name, error) }
+    fn why(&mut self, error: Error) -> SmartcardError {
+        *self.doubtful = true;
+        let gone = self.transaction.status2_owned().err().is_some_and(is_gone) || self.place.is_left();
+        self.place.translate(if gone { Error::RemovedCard } else { error })
     }
 }
 

@@ -3,7 +3,10 @@
 //! The program is built on its own: `cargo build --release --manifest-path cards/virtual/Cargo.toml`. A test that needs
 //! it fails where it is missing.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use claviger_cards::deck::{Deck, TokenHandle};
 use claviger_cards::token::{Job, Outcome, PinPurpose, PinRef, Reply, Request, TokenError};
+use claviger_keys::{SecretKey, Sexp};
 use claviger_secret::Secret;
 use tempfile::TempDir;
 
@@ -98,6 +102,17 @@ pub(crate) fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
+/// A key of gpg's in `testdata/private-keys`, as the agent hands it over in KEYDATA.
+pub(crate) fn private_key(name: &str, created: &str) -> SecretKey {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/private-keys/unprotected");
+    let file = fs::read_to_string(keys.join(format!("{name}.key"))).unwrap();
+    let (_, sexp) = file.split_once("Key:").unwrap();
+    let mut canonical = Sexp::from_advanced(sexp.trim().as_bytes()).unwrap().to_canonical();
+    assert_eq!(canonical.pop(), Some(b')'));
+    canonical.extend(format!("(10:created-at{}:{created}))", created.len()).bytes());
+    SecretKey::from_keydata(&canonical).unwrap()
+}
+
 /// Scans until there are that many tokens.
 pub(crate) async fn tokens(deck: &Deck, count: usize) -> Vec<TokenHandle> {
     let end = Instant::now() + PATIENCE;
@@ -111,6 +126,9 @@ pub(crate) async fn tokens(deck: &Deck, count: usize) -> Vec<TokenHandle> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// What the resetting code is set to.
+const RESET_CODE: &str = "87654321";
 
 /// Submits, and answers every question with the right PIN.
 pub(crate) async fn submit(token: &TokenHandle, request: Request) -> Result<Reply, TokenError> {
@@ -130,7 +148,11 @@ pub(crate) async fn submit_with(
             Outcome::NeedsPin(question) => {
                 let (PinPurpose::Unlock(pin) | PinPurpose::Old(pin) | PinPurpose::New(pin)) =
                     question.purpose;
-                let text = if pin == PinRef::Admin { admin } else { user };
+                let text = match pin {
+                    PinRef::Sign | PinRef::User => user,
+                    PinRef::Admin => admin,
+                    PinRef::ResetCode => RESET_CODE,
+                };
                 outcome = token.submit(question.with_pin(Secret::copy_of(text.as_bytes()))).await?;
             }
         }

@@ -2,11 +2,15 @@
 //!
 //! It waits in SCardGetStatusChange, with the pseudo reader that announces readers among those waited for, and never
 //! polls. SCardCancel wakes it when a scan wants to be sure that everything was seen, and to stop it. When the service
-//! goes away, so do its cards; the next scan tries to reach it again.
+//! goes away, so do its cards; it is tried again when it rings at the [`Doorbell`], and by each scan.
+//!
+//! Any call of PC/SC may hang as long as the service does, SCardCancel too. So those are made by a second thread, and
+//! those who ask for a look never wait for one.
 
 use std::ffi::{CStr, CString};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::deck::{Arrival, Register, Source};
 use crate::reader::pcsc::connect;
+use crate::reader::pcsc::doorbell::{Doorbell, Waker};
 use crate::token::Insertion;
 
 /// The most readers that are watched; pcscd itself knows 16.
@@ -26,13 +31,16 @@ const MAX_READERS: usize = 64;
 const CANCELS: usize = 100;
 const CANCEL_AGAIN: Duration = Duration::from_millis(2);
 
+/// How long the end waits for the thread to stop.
+const STOPPING: Duration = Duration::from_millis(300);
+
 /// What a look found: the service's own error if it is not there for us.
 pub(crate) type Seen = Result<(), Error>;
 
 /// The thread's other end. Dropping it stops the thread.
 pub(crate) struct Watch {
     asks: Sender<Ask>,
-    context: SharedContext,
+    pokes: Sender<Poke>,
     hearing: Arc<AtomicBool>,
 }
 
@@ -45,26 +53,40 @@ struct Ask {
     _taken: Sender<()>,
 }
 
+/// Asks for the wait to be cancelled until a question is taken.
+struct Poke {
+    is_taken: Receiver<()>,
+    /// Dropped when that is done.
+    _done: Sender<()>,
+}
+
 enum Want {
     Look(oneshot::Sender<Seen>),
     Stop,
 }
 
 impl Watch {
+    /// Starts the threads. Without them nobody answers: every look fails.
     pub(crate) fn start(register: Arc<Register>, prefix: Option<String>) -> Self {
         let (asks, questions) = mpsc::channel();
-        let (context, hearing) = (SharedContext::default(), Arc::<AtomicBool>::default());
-        let watcher = Watcher {
-            asks: questions,
-            context: Arc::clone(&context),
-            hearing: Arc::clone(&hearing),
-            waiting: Vec::new(),
-        };
-        let work = move || watcher.run(&register, prefix.as_deref());
-        if let Err(error) = thread::Builder::new().name("pcsc-events".to_owned()).spawn(work) {
-            warn!(%error, "no thread to watch the readers");
+        let (pokes, poked) = mpsc::channel();
+        let hearing = Arc::<AtomicBool>::default();
+        let started = Doorbell::new().and_then(|(bell, waker)| {
+            let context = SharedContext::default();
+            let watcher = Watcher {
+                asks: questions,
+                context: Arc::clone(&context),
+                hearing: Arc::clone(&hearing),
+                waiting: Vec::new(),
+                bell,
+            };
+            thread("pcsc-events", move || watcher.run(&register, prefix.as_deref()))?;
+            thread("pcsc-cancel", move || cancel(&poked, &context, &waker))
+        });
+        if let Err(error) = started {
+            warn!(%error, "the readers cannot be watched");
         }
-        Self { asks, context, hearing }
+        Self { asks, pokes, hearing }
     }
 
     /// Whether all readers were seen once, and what happens in them is heard.
@@ -79,26 +101,41 @@ impl Watch {
         answer
     }
 
-    fn ask(&self, what: Want) {
+    /// What it gives fails when the question was taken, or will never be.
+    fn ask(&self, what: Want) -> Receiver<()> {
         let (taken, is_taken) = mpsc::channel();
-        if self.asks.send(Ask { what, _taken: taken }).is_err() {
-            return;
-        }
-        for _ in 0..CANCELS {
-            if let Some(context) = &*self.context.lock().unwrap_or_else(PoisonError::into_inner) {
-                // If it cannot be cancelled, the wait has an end of its own: the service is gone.
-                let _ = context.cancel();
-            }
-            if !matches!(is_taken.recv_timeout(CANCEL_AGAIN), Err(RecvTimeoutError::Timeout)) {
-                return;
-            }
-        }
+        let (done, is_done) = mpsc::channel();
+        // Where one of the threads is gone, so are its channel's ends, and with them what is waited for.
+        let _ = self.asks.send(Ask { what, _taken: taken });
+        let _ = self.pokes.send(Poke { is_taken, _done: done });
+        is_done
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.ask(Want::Stop);
+        // A thread that hangs in PC/SC is left to itself.
+        let _ = self.ask(Want::Stop).recv_timeout(STOPPING);
+    }
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// The second thread: wakes the first, wherever it waits, until it has taken the question.
+fn cancel(pokes: &Receiver<Poke>, context: &SharedContext, waker: &Waker) {
+    while let Ok(poke) = pokes.recv() {
+        waker.wake();
+        for _ in 0..CANCELS {
+            if let Some(context) = &*context.lock().unwrap_or_else(PoisonError::into_inner) {
+                // If it cannot be cancelled, the wait has an end of its own: the service is gone.
+                let _ = context.cancel();
+            }
+            if !matches!(poke.is_taken.recv_timeout(CANCEL_AGAIN), Err(RecvTimeoutError::Timeout)) {
+                break;
+            }
+        }
     }
 }
 
@@ -117,11 +154,13 @@ struct Watcher {
     hearing: Arc<AtomicBool>,
     /// Those who wait for a look.
     waiting: Vec<oneshot::Sender<Seen>>,
+    bell: Doorbell,
 }
 
 impl Watcher {
     fn run(mut self, register: &Arc<Register>, prefix: Option<&str>) {
-        loop {
+        while self.take_all() {
+            self.bell.listen();
             match Context::establish(Scope::System) {
                 Ok(context) => match self.watch(&context, register, prefix) {
                     End::Stopped => return,
@@ -132,12 +171,13 @@ impl Watcher {
                         self.answer(&Err(error));
                     }
                 },
+                Err(error) if self.waiting.is_empty() => debug!(%error, "not yet the PC/SC service"),
                 Err(error) => {
                     info!(%error, "no PC/SC service; start pcscd");
                     self.answer(&Err(error));
                 }
             }
-            if self.waiting.is_empty() && !self.take(self.asks.recv().ok()) {
+            if self.waiting.is_empty() && !self.bell.wait() {
                 return;
             }
         }
@@ -185,21 +225,12 @@ impl Watcher {
 
     /// Takes what was asked so far. Says whether to go on.
     fn take_all(&mut self) -> bool {
-        while let Ok(ask) = self.asks.try_recv() {
-            if !self.take(Some(ask)) {
-                return false;
+        loop {
+            match self.asks.try_recv().map(|ask| ask.what) {
+                Ok(Want::Look(reply)) => self.waiting.push(reply),
+                Err(TryRecvError::Empty) => return true,
+                Ok(Want::Stop) | Err(TryRecvError::Disconnected) => return false,
             }
-        }
-        true
-    }
-
-    fn take(&mut self, ask: Option<Ask>) -> bool {
-        match ask.map(|ask| ask.what) {
-            Some(Want::Look(reply)) => {
-                self.waiting.push(reply);
-                true
-            }
-            Some(Want::Stop) | None => false,
         }
     }
 }
@@ -227,11 +258,14 @@ impl<'a> Seats<'a> {
     /// One round: which readers are there, then what happens in them.
     fn wait(&mut self, context: &Context, patience: Option<Duration>) -> Result<(), Error> {
         self.list(context)?;
-        context.get_status_change(patience, &mut self.states)?;
-        for at in 0..self.states.len() {
-            self.look_at(at);
+        let seen = context.get_status_change(patience, &mut self.states);
+        if seen.is_ok() {
+            (0..self.states.len()).for_each(|at| self.look_at(at));
         }
-        Ok(())
+        if patience.is_some() {
+            self.open_again();
+        }
+        seen
     }
 
     fn list(&mut self, context: &Context) -> Result<(), Error> {
@@ -288,6 +322,19 @@ impl<'a> Seats<'a> {
         let atr = state.atr().to_vec();
         let arrival = Arrival { reader: text(&name), connect: Arc::new(move || connect(&name, &atr)) };
         self.cards[at] = Some(Sitting { insertion: self.register.arrive(arrival), count });
+    }
+
+    /// A worker that lost its own connection to the service took its card for removed. If nothing was heard of that, the
+    /// card is still there.
+    fn open_again(&mut self) {
+        for at in 0..self.cards.len() {
+            let count = self.cards[at].as_ref().map(|card| (card.count, card.insertion));
+            if let Some((count, insertion)) = count
+                && !self.register.knows(insertion)
+            {
+                self.sit_down(at, count);
+            }
+        }
     }
 
     fn leave(&mut self, at: usize) {
