@@ -10,7 +10,7 @@ mod transcript;
 use transcript::script::Side;
 use transcript::season::{Report, play_all, stock};
 use transcript::theatre::Height;
-use transcript::{coverage, season};
+use transcript::{coverage, pulled, season};
 
 #[test]
 fn gnupgs_own_scdaemon_says_what_the_transcripts_say() {
@@ -30,6 +30,13 @@ fn ours_says_it_over_the_socket() {
 #[test]
 fn ours_says_it_without_a_process() {
     all_played(&play_all(Height::Core));
+}
+
+#[test]
+fn ours_says_something_wherever_the_card_is_pulled() {
+    let pulls = pulled::pull_everywhere();
+    assert!(pulls.failures.is_empty(), "{pulls:#?}");
+    assert!(pulls.transcripts > 50 && pulls.pulls > 300, "{pulls:?}");
 }
 
 #[test]

@@ -65,7 +65,17 @@ pub(super) fn from_scan(error: &ScanError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use claviger_cards::token::Process;
+
     use super::*;
+
+    #[test]
+    fn a_busy_card_names_who_may_hold_it() {
+        let neighbours = vec![Process { id: 7, name: "firefox".to_owned() }];
+        let error = from_token(TokenError::Busy { neighbours }).to_string();
+        assert!(error.starts_with("100696083 Device or resource busy <SCD> - "), "{error}");
+        assert!(error.ends_with("with PC/SC open: firefox (process 7)"), "{error}");
+    }
 
     #[test]
     fn status_words_become_gnupg_s_codes() {

@@ -115,6 +115,10 @@ struct Seen {
     looks: Option<usize>,
     offence: Option<String>,
     exchanges: Vec<String>,
+    /// Commands since somebody wanted to know.
+    commands: usize,
+    /// The one at which the card is pulled.
+    pulled_at: Option<usize>,
 }
 
 impl Seen {
@@ -183,6 +187,17 @@ impl Slot {
         seen.offence.take().or(offence)
     }
 
+    /// The card is pulled at the command of this number from now on, if one is named.
+    pub(crate) fn pull_at(&self, command: Option<usize>) {
+        let mut seen = self.orders.lock();
+        (seen.commands, seen.pulled_at) = (0, command);
+    }
+
+    /// How many commands came since [`Self::pull_at`].
+    pub(crate) fn commands(&self) -> usize {
+        self.orders.lock().commands
+    }
+
     /// What went over the wire, the latest last.
     pub(crate) fn exchanges(&self) -> Vec<String> {
         self.orders.lock().exchanges.clone()
@@ -221,6 +236,13 @@ impl Orders {
         let offence = format!("the card was asked {} with other data: {}", hex(&header), hex(data));
         seen.offence = Some(offence);
         Some(CardReply::Octets(vec![0x6F, 0x00]))
+    }
+
+    /// Counts a command. Whether the card is pulled at it.
+    fn is_the_end(&self) -> bool {
+        let mut seen = self.lock();
+        seen.commands += 1;
+        seen.pulled_at == Some(seen.commands)
     }
 
     fn note(&self, command: &[u8], reply: &[u8]) {
@@ -329,6 +351,9 @@ fn pass_on(reader: &mut Plug, card: &mut VirtualCard, command: &[u8], orders: &O
             Ok(())
         }
         _ => {
+            if orders.is_the_end() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             let reply = match orders.reply(command) {
                 Some(CardReply::Octets(octets)) => octets,
                 Some(CardReply::Gone) => return Err(io::ErrorKind::ConnectionAborted.into()),

@@ -85,6 +85,18 @@ fn serve(core: &Scdaemon, client: UnixStream, end: UnboundedSender<()>) {
     });
 }
 
+impl Embedded {
+    /// The card is pulled at the command of this number from now on, if one is named.
+    pub(crate) fn pull_at(&mut self, command: Option<usize>) {
+        self.scenery.slot.pull_at(command);
+    }
+
+    /// How many commands came since [`Self::pull_at`].
+    pub(crate) fn commands(&self) -> usize {
+        self.scenery.slot.commands()
+    }
+}
+
 impl Stage for Embedded {
     fn side(&self) -> Side {
         Side::Ours

@@ -4,7 +4,8 @@
 //! `script` turns a file into steps, `pattern` compares a line, `play` walks the steps on a stage. `rehearsal` is the
 //! stage without a server, on which the player itself is tested. `theatre` sets the others: `programs` runs GnuPG's
 //! scdaemon or ours with a private pcscd (`reader`), `embedded` ours as a library; `card` is the virtual card that both
-//! have, `worlds` what is on it. `season` plays all files, `coverage` is the table test, `record` writes new files.
+//! have, `worlds` what is on it. `season` plays all files, `coverage` is the table test, `pulled` pulls the
+//! card everywhere, `record` writes new files.
 
 mod card;
 pub(crate) mod coverage;
@@ -12,6 +13,7 @@ mod embedded;
 pub(crate) mod pattern;
 pub(crate) mod play;
 mod programs;
+pub(crate) mod pulled;
 mod reader;
 mod record;
 pub(crate) mod rehearsal;

@@ -90,13 +90,19 @@ pub(crate) fn stock() -> &'static Report {
     REPORT.get_or_init(|| play_all(Height::Stock))
 }
 
-/// Plays every transcript that makes sense at this height; `CLAVIGER_TRANSCRIPTS` holds a part of the names of those
-/// to play.
+/// The transcripts to be played: `CLAVIGER_TRANSCRIPTS` holds a part of their names.
+pub(super) fn chosen() -> Vec<Transcript> {
+    let part = std::env::var("CLAVIGER_TRANSCRIPTS").unwrap_or_default();
+    let mut library = library();
+    library.retain(|transcript| transcript.name.contains(&part));
+    library
+}
+
+/// Plays every transcript that makes sense at this height.
 pub(crate) fn play_all(height: Height) -> Report {
     let start = Instant::now();
-    let part = std::env::var("CLAVIGER_TRANSCRIPTS").unwrap_or_default();
-    let mut queue = library();
-    queue.retain(|transcript| height.can_play(&transcript.scene) && transcript.name.contains(&part));
+    let mut queue = chosen();
+    queue.retain(|transcript| height.can_play(&transcript.scene));
     let plays = several_at_a_time(queue, |transcript| {
         let outcome = play_one(&transcript, height);
         (transcript.name, outcome)
@@ -122,7 +128,7 @@ pub(crate) fn record_all(directory: &Path, height: Height) -> Vec<String> {
     .collect()
 }
 
-fn several_at_a_time<T: Send, R: Send>(queue: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+pub(super) fn several_at_a_time<T: Send, R: Send>(queue: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let queue = Mutex::new(queue);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

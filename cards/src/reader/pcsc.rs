@@ -13,7 +13,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardError};
 use pcsc::{Card, Context, Disposition, Error, Protocols, ReaderState, Scope, ShareMode, State};
@@ -32,8 +32,8 @@ pub(crate) use watch::Watch;
 const SOCKET: &str = "/run/pcscd/pcscd.comm";
 const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
 
-/// How often a connection is renewed for one transaction, while neighbours reset the card again and again.
-const RENEWALS: usize = 32;
+/// How long a connection is renewed for one transaction, while neighbours reset the card again and again.
+const RENEWING: Duration = Duration::from_secs(10);
 
 /// The service looks every 400 ms for cards in readers that do not tell by themselves.
 const REMOVAL_SEEN: Duration = Duration::from_millis(600);
@@ -90,7 +90,8 @@ impl Place {
     /// there was can tell that the card is still the same stay, and it can be renewed only while no neighbour holds the
     /// card. A second connection waits for that, and brings back power that was lost.
     fn renew(&self, card: &mut Card, mut first: Disposition) -> Result<(), Error> {
-        for _ in 0..RENEWALS {
+        let end = Instant::now() + RENEWING;
+        while Instant::now() < end {
             let second = match self.connect() {
                 Ok(second) => Some(second),
                 Err(Error::UnresponsiveCard | Error::UnpoweredCard) => {
@@ -114,7 +115,8 @@ impl Place {
 
     /// A transaction with a card that was reset meanwhile, as often as it takes.
     fn renewed<'card>(&self, mut card: &'card mut Card) -> Result<pcsc::Transaction<'card>, Error> {
-        for _ in 0..RENEWALS {
+        let end = Instant::now() + RENEWING;
+        while Instant::now() < end {
             self.renew(card, Disposition::LeaveCard)?;
             card = match card.transaction2() {
                 Ok(transaction) => return Ok(transaction),

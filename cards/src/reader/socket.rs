@@ -114,9 +114,11 @@ impl Slots {
             if self.stopped() {
                 break;
             }
+            // Who asks from here on may mean a card that came after the look.
+            let asks: Vec<_> = self.asks.try_iter().collect();
             self.drop_hung_up();
             self.accept();
-            while let Ok(ask) = self.asks.try_recv() {
+            for ask in asks {
                 // Who asked may have given up.
                 let _ = ask.send(());
             }

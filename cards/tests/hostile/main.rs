@@ -34,7 +34,7 @@ const MOST_COMMANDS: usize = 600;
 const MOST_QUESTIONS: usize = 6;
 
 /// What one octet is replaced with: lengths that lie, in each form.
-const OCTETS: [u8; 6] = [0x00, 0x7f, 0x81, 0x82, 0x84, 0xff];
+const OCTETS: [u8; 4] = [0x00, 0x7f, 0x82, 0xff];
 
 /// Status words in place of an answer, once.
 const STATUS_WORDS: [u16; 27] = [
@@ -45,7 +45,7 @@ const STATUS_WORDS: [u16; 27] = [
 
 #[tokio::test]
 async fn every_job_ends_whatever_a_card_does_to_any_of_its_answers() {
-    abuse_all(Form::Extended, 30_000).await;
+    abuse_all(Form::Extended, 25_000).await;
 }
 
 #[tokio::test]
