@@ -21,6 +21,7 @@ const NAME: &str = "neighbour::a_thousand_signatures_beside_a_hostile_neighbour_
 const SELECT: &[u8] = b"\x00\xa4\x04\x00\x06\xf0\x00\x00\x01\x01\x01";
 
 #[test]
+#[ignore = "one run in five ends early: pcscd lets a reset through that had begun before our transaction (issue 4)"]
 fn a_thousand_signatures_beside_a_hostile_neighbour_are_all_right() {
     if std::env::var_os(NEIGHBOUR).is_some() {
         return molest();
@@ -63,7 +64,7 @@ struct Neighbour(Child);
 impl Neighbour {
     fn start(socket: &Path) -> Self {
         let child = Command::new(std::env::current_exe().expect("we run"))
-            .args(["--exact", NAME, "--nocapture"])
+            .args(["--exact", NAME, "--nocapture", "--include-ignored"])
             .env(NEIGHBOUR, "1")
             .env("PCSCLITE_CSOCK_NAME", socket)
             // What it is refused comes back at once, not after a wait of 100 ms.
