@@ -30,7 +30,7 @@ sake: what is remembered of a card is never older than its last change.
 
   S READER <name>               the reader the card is in
   S SERIALNO <serialno>
-  S CARDTYPE <name>             generic, yubikey, gnuk, zeitcontrol
+  S CARDTYPE <name>             yubikey, gnuk, zeitcontrol, if it is one
   S APPTYPE openpgp
   S APPVERSION <hex>            304 for version 3.4
   S EXTCAP <name>=<value>+...   what the card can do
@@ -67,7 +67,10 @@ async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversat
     session.read(CardRequest::SignatureCounter).await?;
     let facts = session.facts()?;
     if !request.keys_only {
-        talk.status("CARDTYPE", status::card_type(&facts).as_bytes());
+        let card_type = status::card_type(&facts);
+        if card_type != status::GENERIC {
+            talk.status("CARDTYPE", card_type.as_bytes());
+        }
         talk.status("APPTYPE", b"openpgp");
         talk.status("APPVERSION", format!("{:X}", facts.version()).as_bytes());
     }

@@ -116,13 +116,16 @@ pub(super) fn manufacturer_name(number: u16) -> &'static str {
     }
 }
 
+/// The card type of a card that is of none of the sorts that clients care about.
+pub(super) const GENERIC: &str = "generic";
+
 /// CARDTYPE: what sort of device it is, guessed from manufacturer and reader as far as clients care.
 pub(super) fn card_type(facts: &Facts) -> &'static str {
     match facts.manufacturer() {
         0x0006 => "yubikey",
         0xF517 => "gnuk",
         0x0005 => "zeitcontrol",
-        _ => "generic",
+        _ => GENERIC,
     }
 }
 
