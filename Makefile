@@ -4,6 +4,8 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 VIRTUAL_CARD := cards/virtual/Cargo.toml
+# Whose programs `check` uses: here, debian13.
+SYSTEMS ?= here
 
 # OpenSSL becomes part of our program where libcrypto.a is there and needs the C library only: loading the shared library
 # takes longer than everything else between start and greeting. So it is on Debian 12; 13's also wants zlib and zstd.
@@ -21,10 +23,10 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build virtual-card demo check checked bench benched install clean
+.PHONY: help deps build virtual-card demo check check-debian13 checked bench benched install clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | awk -F ' - ' '{ printf "make %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | awk -F ' - ' '{ printf "make %-15s %s\n", $$1, $$2 }'
 
 deps: ## install what building and the demo need from Debian, where it is missing (12 or 13; root or sudo)
 	@.ci/deps build demo
@@ -41,12 +43,15 @@ demo: deps ## build, then see gpg and ssh at work on a virtual card; touches not
 	@agent/demo/run
 
 check: ## everything that can be checked, with real gpg, ssh and pcscd; totals at the end
-	@.ci/deps build demo check
+	@.ci/deps build demo check $(SYSTEMS)
 	@$(MAKE) --no-print-directory checked
+
+check-debian13: ## the same with GnuPG 2.4 and OpenSSH 10, in a folder with Debian 13 (DEBIAN13=DIR; root or sudo)
+	@$(MAKE) --no-print-directory SYSTEMS=debian13 check
 
 # As `check`, once its packages are there.
 checked:
-	@.ci/check
+	@.ci/check $(SYSTEMS)
 
 bench: ## APDUs and times beside GnuPG's own scdaemon, as a table
 	@.ci/deps build demo check

@@ -4,6 +4,7 @@ use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_assuan::escape::percent_plus;
+use claviger_cards::openpgp::kdf::Kdf;
 use claviger_cards::token::{DataObject, Request as CardRequest, Slot};
 use claviger_keys::Keygrip;
 
@@ -134,7 +135,8 @@ pub(super) async fn send(
     match attribute {
         Attribute::Object(object) => {
             let content = session.object(object).await?.ok_or(scd(Code::NO_OBJ))?;
-            send_unless_empty(name, &content, talk);
+            let content = if object == DataObject::Kdf { Kdf::content(&content) } else { &content };
+            send_unless_empty(name, content, talk);
             Ok(())
         }
         Attribute::Optional(object) => {

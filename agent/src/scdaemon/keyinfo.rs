@@ -49,10 +49,9 @@ fn request(arguments: Args<'_>) -> Result<Request, Error> {
 
 async fn keyinfo(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     session.speaks_24 = true;
-    let tokens = session.hub.deck.tokens();
     let mut found = false;
-    for token in &tokens {
-        load_keys(token).await;
+    for token in session.hub.deck.tokens() {
+        load_keys(&token).await;
         let facts = token.facts();
         for slot in Slot::ALL {
             let Some(line) = status::key_info(&facts, slot).filter(|line| request.which.fits(slot, line))
@@ -68,8 +67,6 @@ async fn keyinfo(session: &mut Session, request: Request, talk: &mut dyn Convers
         }
     }
     match request.which {
-        // Without a keygrip GnuPG only tells whether there is a card.
-        Which::Named(name) if name.is_empty() && !tokens.is_empty() => Ok(()),
         Which::Named(_) if !found => Err(scd(Code::NOT_FOUND)),
         _ => Ok(()),
     }

@@ -29,10 +29,17 @@ impl Row {
     }
 }
 
-/// Reads the table.
-pub(crate) fn table() -> Vec<Row> {
-    let file = transcripts().join("scdaemon/COVERAGE.tsv");
-    let text = fs::read_to_string(file).expect("the table is there");
+/// Reads the table; for a newer GnuPG, with what it has besides.
+pub(crate) fn table(original: Side) -> Vec<Row> {
+    let mut rows = rows("scdaemon/COVERAGE.tsv");
+    if original == Side::Newer {
+        rows.extend(self::rows("scdaemon/COVERAGE-2.4.tsv"));
+    }
+    rows
+}
+
+fn rows(file: &str) -> Vec<Row> {
+    let text = fs::read_to_string(transcripts().join(file)).expect("the table is there");
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     rows.map(|line| row(line).unwrap_or_else(|| panic!("no row: {line}"))).collect()
 }
@@ -53,7 +60,7 @@ pub(crate) fn pairs(library: &[Transcript], side: Side) -> BTreeSet<(String, u32
         let played = play(transcript, &mut Rehearsal::new(transcript, side));
         played.unwrap_or_else(|failure| panic!("a transcript contradicts itself: {failure}")).pairs
     };
-    library.iter().flat_map(rehearse).collect()
+    library.iter().filter(|transcript| transcript.scene.concerns(side)).flat_map(rehearse).collect()
 }
 
 #[cfg(test)]
@@ -62,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_table_names_each_pair_once() {
-        let rows = table();
+        let rows = table(Side::Newer);
         let pairs: BTreeSet<_> = rows.iter().map(Row::pair).collect();
         assert_eq!(pairs.len(), rows.len());
     }
@@ -70,7 +77,7 @@ mod tests {
     #[test]
     fn the_table_has_the_texts_of_the_codes() {
         let mut names = std::collections::BTreeMap::new();
-        for row in table() {
+        for row in table(Side::Newer) {
             let name = names.entry(row.code).or_insert_with(|| row.name.clone());
             assert_eq!(*name, row.name, "code {}", row.code);
         }

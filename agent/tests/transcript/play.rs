@@ -69,6 +69,8 @@ pub(crate) struct Played {
     pub(crate) pairs: BTreeSet<(String, u32)>,
     /// Wanted differences that were played.
     pub(crate) differences: usize,
+    /// Those of them that are none to GnuPG 2.4: it did what ours does.
+    pub(crate) confirmed: usize,
 }
 
 /// A play that went wrong: both sides in full.
@@ -138,7 +140,10 @@ struct Asked {
 impl Player<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.action {
-            Action::Difference => self.played.differences += 1,
+            Action::Difference { newer } if self.stage.side() == Side::Newer && *newer == Side::Ours => {
+                self.played.confirmed += 1;
+            }
+            Action::Difference { .. } => self.played.differences += 1,
             Action::Send { session, text, times, ends } => self.send(*session, text, *times, *ends)?,
             Action::Expect { session, text, more } => self.expect(*session, text, *more)?,
             Action::Pin { session, prompt, answer } => self.pin(*session, prompt, answer)?,
@@ -318,6 +323,13 @@ impl Asked {
 }
 
 impl Incoming {
+    /// Whether the server greets; since libassuan 3 it tells its process, too.
+    pub(crate) fn is_greeting(&self) -> bool {
+        let Self::Line(line) = self else { return false };
+        let rest = line.strip_prefix(GREETING.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b", process "))
+    }
+
     fn shown(&self) -> String {
         match self {
             Self::Line(line) => shown(line),

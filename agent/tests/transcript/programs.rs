@@ -8,7 +8,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::card::Reader;
-use super::play::{GREETING, Incoming, Stage, Wire};
+use super::newer::Plain;
+use super::play::{Incoming, Stage, Wire};
 use super::reader::{Lane, Lease};
 use super::script::{Card, Play, Scene, Side, TokenEvent};
 use super::theatre::{Height, Scenery, Theatre};
@@ -56,6 +57,10 @@ impl Programs {
     fn connect(&self) -> Result<UnixStream, String> {
         let socket = self.program.socket.as_ref().ok_or("the program has no socket")?;
         UnixStream::connect(socket).map_err(|error| format!("{}: {error}", socket.display()))
+    }
+
+    fn plain(&self, stream: Stream) -> Box<dyn Wire> {
+        if self.side() == Side::Newer { Box::new(Plain(stream)) } else { Box::new(stream) }
     }
 }
 
@@ -108,7 +113,7 @@ impl Drop for Program {
 /// What gpg-agent asks first. The greeting is put back, for the play to read.
 fn socket_name(pipe: &mut Stream) -> Result<Option<PathBuf>, String> {
     let greeting = pipe.line(START);
-    if greeting != Incoming::Line(GREETING.as_bytes().to_vec()) {
+    if !greeting.is_greeting() {
         pipe.put_back(greeting);
         return Ok(None);
     }
@@ -137,10 +142,9 @@ impl Stage for Programs {
     fn open(&mut self, session: u8) -> Result<Box<dyn Wire>, String> {
         if session == 1 && self.height != Height::Socket {
             let pipe = self.program.pipe.take();
-            return Ok(Box::new(pipe.ok_or("the pipe is open already")?));
+            return Ok(self.plain(pipe.ok_or("the pipe is open already")?));
         }
-        let stream = Stream::socket(self.connect()?).map_err(|error| error.to_string())?;
-        Ok(Box::new(stream))
+        Ok(self.plain(Stream::socket(self.connect()?).map_err(|error| error.to_string())?))
     }
 
     fn token(&mut self, event: &TokenEvent) -> Result<(), String> {

@@ -39,13 +39,14 @@ pub(crate) struct Lane {
 }
 
 impl Readers {
-    /// Starts them.
-    pub(crate) fn start(script: &Path) -> Result<Self, String> {
+    /// Starts them. `slots` of each are used: one, where a program takes all readers of its pcscd for itself.
+    pub(crate) fn start(script: &Path, slots: usize) -> Result<Self, String> {
         let starting: Result<Vec<_>, _> = (0..WORLDS).map(|_| spawn(script)).collect();
         let mut running = Vec::new();
         let mut lanes = Vec::new();
         for (world, stdout) in starting? {
-            lanes.extend(slots(stdout).ok_or_else(|| format!("{} did not start", script.display()))?);
+            let all = lanes_of(stdout).ok_or_else(|| format!("{} did not start", script.display()))?;
+            lanes.extend(all.into_iter().take(slots));
             running.push(world);
         }
         // One slot of each pcscd after the other, so that few plays share one.
@@ -110,7 +111,7 @@ fn spawn(script: &Path) -> Result<(Running, ChildStdout), String> {
 }
 
 /// The slots that a starting world tells of.
-fn slots(stdout: ChildStdout) -> Option<Vec<Lane>> {
+fn lanes_of(stdout: ChildStdout) -> Option<Vec<Lane>> {
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();

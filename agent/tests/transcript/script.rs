@@ -27,6 +27,8 @@ pub(crate) struct Scene {
     pub(crate) play: Play,
     /// `gap:`, why ours does not say this yet.
     pub(crate) gap: Option<String>,
+    /// `not 2.4:`, why GnuPG 2.4 does not say this, and is not asked.
+    pub(crate) not_newer: Option<String>,
 }
 
 /// What is in the reader.
@@ -62,8 +64,10 @@ pub(crate) enum Play {
 /// Whose program plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// GnuPG's own.
+    /// GnuPG's own, 2.2.
     Stock,
+    /// GnuPG's own, 2.3 or later.
+    Newer,
     /// claviger.
     Ours,
 }
@@ -82,8 +86,8 @@ pub(crate) struct Step {
 /// What a line says.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
-    /// `difference:` begins a block that is counted.
-    Difference,
+    /// `difference:` begins a block that is counted. GnuPG 2.4 plays the lines of `newer` in it.
+    Difference { newer: Side },
     /// `C:` the client sends a line, `C-:` without its LF, `C*N:` N times.
     Send { session: u8, text: Pattern, times: usize, ends: bool },
     /// `S:` the server sends a line; `S+:` the same line once or more.
@@ -180,6 +184,13 @@ pub(crate) enum Problem {
     Pattern(#[from] PatternError),
 }
 
+impl Scene {
+    /// Whether this side is asked at all.
+    pub(crate) fn concerns(&self, side: Side) -> bool {
+        side != Side::Newer || self.not_newer.is_none()
+    }
+}
+
 impl Transcript {
     /// Reads a file's text.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, ScriptError> {
@@ -197,7 +208,13 @@ impl Transcript {
 
     /// The steps that one side plays.
     pub(crate) fn steps_of(&self, side: Side) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(move |step| step.only.is_none_or(|only| only == side))
+        let mut column = side;
+        self.steps.iter().filter(move |step| {
+            if let (Side::Newer, Action::Difference { newer }) = (side, &step.action) {
+                column = *newer;
+            }
+            step.only.is_none_or(|only| only == column)
+        })
     }
 }
 
@@ -219,10 +236,14 @@ impl Reader {
         let (speaker, text) = line.split_once(':').ok_or_else(|| Problem::UnknownSpeaker(line.to_owned()))?;
         let text = text.strip_prefix(' ').unwrap_or(text);
         match speaker {
-            "card" | "option" | "play" | "gap" => self.header(speaker, text),
+            "card" | "option" | "play" | "gap" | "not 2.4" => self.header(speaker, text),
             "difference" => self.difference(number, text),
             "stock" => self.one_sided(number, Side::Stock, text),
             "ours" => self.one_sided(number, Side::Ours, text),
+            "2.4" => {
+                self.newer_has_its_own();
+                self.one_sided(number, Side::Newer, text)
+            }
             _ => {
                 self.end_difference()?;
                 self.step(number, None, speaker, text)
@@ -241,6 +262,7 @@ impl Reader {
             }
             "option" => self.scene.options.push(text.to_owned()),
             "gap" => self.scene.gap = Some(text.to_owned()),
+            "not 2.4" => self.scene.not_newer = Some(text.to_owned()),
             _ => self.scene.play = play(text)?,
         }
         Ok(())
@@ -252,8 +274,22 @@ impl Reader {
             return Err(Problem::StrayDifference);
         }
         self.in_difference = true;
-        self.steps.push(Step { line, only: None, action: Action::Difference });
+        // The reason says who began to do as ours does.
+        let newer =
+            if reason.starts_with("2.3 ") || reason.starts_with("2.4 ") { Side::Ours } else { Side::Stock };
+        self.steps.push(Step { line, only: None, action: Action::Difference { newer } });
         Ok(())
+    }
+
+    /// The difference in which this stands has lines that GnuPG 2.4 alone says.
+    fn newer_has_its_own(&mut self) {
+        let begun = self.steps.iter_mut().rev().find_map(|step| match &mut step.action {
+            Action::Difference { newer } => Some(newer),
+            _ => None,
+        });
+        if let Some(newer) = begun {
+            *newer = Side::Newer;
+        }
     }
 
     fn one_sided(&mut self, number: usize, side: Side, text: &str) -> Result<(), Problem> {
@@ -265,7 +301,7 @@ impl Reader {
     }
 
     fn end_difference(&mut self) -> Result<(), Problem> {
-        let empty = matches!(self.steps.last(), Some(Step { action: Action::Difference, .. }));
+        let empty = matches!(self.steps.last(), Some(Step { action: Action::Difference { .. }, .. }));
         self.in_difference = false;
         if empty { Err(Problem::EmptyDifference) } else { Ok(()) }
     }
@@ -487,6 +523,38 @@ mod tests {
         assert_eq!(transcript.steps_of(Side::Stock).count(), 3);
         assert_eq!(transcript.steps_of(Side::Ours).count(), 3);
         assert_eq!(transcript.steps.len(), 4);
+    }
+
+    /// What the scdaemon of GnuPG 2.4 is expected to say.
+    fn newer_says(text: &str) -> Vec<String> {
+        let transcript = Transcript::parse("test", &format!("# A test.\n{text}")).unwrap();
+        let said = transcript.steps_of(Side::Newer).filter_map(|step| match &step.action {
+            Action::Expect { text, .. } => Some(text.shown(&Default::default())),
+            _ => None,
+        });
+        said.collect()
+    }
+
+    #[test]
+    fn a_newer_original_says_what_ours_says_where_the_reason_begins_with_its_version() {
+        let sides = "stock: S: D 1\nours: S: D 2\nS: OK\n";
+        assert_eq!(newer_says(&format!("difference: 2.4 says more\n{sides}")), ["D 2", "OK"]);
+        assert_eq!(newer_says(&format!("difference: 2.3 brought it\n{sides}")), ["D 2", "OK"]);
+        assert_eq!(newer_says(&format!("difference: ours says more\n{sides}")), ["D 1", "OK"]);
+    }
+
+    #[test]
+    fn a_newer_original_may_have_lines_of_its_own() {
+        let sides = "stock: S: D 1\n2.4: S: D 3\nours: S: D 2\n";
+        assert_eq!(newer_says(&format!("difference: 2.4 says more\n{sides}S: OK\n")), ["D 3", "OK"]);
+        assert_eq!(problem("# A test.\n2.4: S: OK\n").problem, Problem::StrayDifference);
+    }
+
+    #[test]
+    fn a_newer_original_is_not_asked_where_the_header_says_so() {
+        let transcript = Transcript::parse("test", "# A test.\nnot 2.4: it hangs\nC: NOP\n").unwrap();
+        assert!(!transcript.scene.concerns(Side::Newer));
+        assert!(transcript.scene.concerns(Side::Stock) && transcript.scene.concerns(Side::Ours));
     }
 
     #[test]

@@ -56,14 +56,23 @@ impl Report {
     /// One line for the test's output.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} transcripts, {} failed, {} known gaps, {} wanted differences, {} pairs of command and error, {:.0} s",
+            "{} transcripts, {} failed, {} known gaps, {} wanted differences{}, {} pairs of command and error, {:.0} s",
             self.plays.len(),
             self.failures().len(),
             self.plays.values().filter(|outcome| matches!(outcome, Outcome::Gap)).count(),
             self.good().map(|played| played.differences).sum::<usize>(),
+            self.confirmed(),
             self.pairs().len(),
             self.seconds
         )
+    }
+
+    /// The differences that GnuPG 2.4 has confirmed, if it was asked.
+    fn confirmed(&self) -> String {
+        match self.good().map(|played| played.confirmed).sum() {
+            0 => String::new(),
+            count @ 1_usize.. => format!(", {count} that 2.4 shares with ours"),
+        }
     }
 
     fn good(&self) -> impl Iterator<Item = &Played> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::card::{Reader, Slot, VirtualCard};
 use super::embedded::Embedded;
+use super::newer::side_of;
 use super::play::Stage;
 use super::programs::{Programs, STOCK};
 use super::reader::Readers;
@@ -34,13 +35,14 @@ pub(crate) enum Height {
 impl Height {
     /// Whose it is.
     pub(crate) fn side(self) -> Side {
-        if self == Self::Stock { Side::Stock } else { Side::Ours }
+        if self == Self::Stock { side_of(Path::new(STOCK)) } else { Side::Ours }
     }
 
     /// Whether a transcript makes sense there.
     pub(crate) fn can_play(self, scene: &Scene) -> bool {
         match self {
-            Self::Stock | Self::Pipe => true,
+            Self::Stock => scene.concerns(self.side()),
+            Self::Pipe => true,
             Self::Socket => matches!(scene.play, Play::Everywhere | Play::Program),
             Self::Core => {
                 scene.play == Play::Everywhere && !matches!(scene.card, Card::NoReader | Card::NoService)
@@ -81,7 +83,8 @@ impl Theatre {
                 return Err(format!("{} is not there; {cure}", program.display()));
             }
         }
-        let readers = Readers::start(&repository().join("testdata/world/pcscd-vpcd"))?;
+        let slots = if Height::Stock.side() == Side::Newer { 1 } else { 2 };
+        let readers = Readers::start(&repository().join("testdata/world/pcscd-vpcd"), slots)?;
         let states = tempfile::tempdir().map_err(|error| error.to_string())?;
         Ok(Self { readers, worlds: Mutex::default(), states })
     }

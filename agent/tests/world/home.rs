@@ -85,9 +85,11 @@ impl Home {
     /// Ends agent and scdaemon.
     pub(crate) fn kill_agent(&self) {
         drop(Seen::of(self.command("gpgconf").args(["--kill", "all"]), b""));
-        // The command returns before they are gone, and a reader can be held exclusively.
-        let socket = self.path("S.scdaemon");
-        wait_for("the agent's end", || if socket.exists() { Err("its socket is there") } else { Ok(()) });
+        // The command returns before they are gone. A reader can be held exclusively, and GnuPG 2.4's agent answers
+        // while it ends.
+        for socket in ["S.scdaemon", "S.gpg-agent"].map(|name| self.path(name)) {
+            wait_for("the agent's end", || if socket.exists() { Err("its socket is there") } else { Ok(()) });
+        }
     }
 
     /// A file of the home.

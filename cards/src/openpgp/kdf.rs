@@ -63,6 +63,12 @@ impl Kdf {
         }
     }
 
+    /// The content of F9, which some cards (opcard) give with its own tag and length in front.
+    #[must_use]
+    pub fn content(object: &[u8]) -> &[u8] {
+        unwrapped(object).unwrap_or(object)
+    }
+
     /// What the card compares when `pin` was typed.
     ///
     /// # Errors
@@ -127,7 +133,6 @@ fn iterate<D: Digest>(count: u32, salt: &[u8], pin: &Secret) -> Secret {
     derived
 }
 
-/// Some cards (opcard) give the content with its own tag and length in front.
 fn unwrapped(octets: &[u8]) -> Result<&[u8], TokenError> {
     match tlv::objects(octets).map_err(|cut| malformed(&cut.to_string()))?.as_slice() {
         [Object { tag: TAG, value }] => Ok(value),
