@@ -70,7 +70,7 @@ fn has_one_session(transcript: &Transcript) -> bool {
             *session == 1
         }
         Action::State { .. } | Action::HangUp { .. } | Action::Crowd(_) | Action::Exit(_) => false,
-        Action::Difference | Action::Token(_) | Action::Pause(_) => true,
+        Action::Difference { .. } | Action::Token(_) | Action::Pause(_) => true,
     })
 }
 
