@@ -77,7 +77,7 @@ fn has_one_session(transcript: &Transcript) -> bool {
 /// Whether a command is answered only when something happens to the card.
 fn waits(transcript: &Transcript) -> bool {
     let steps = transcript.steps_of(Side::Ours).map(|step| &step.action);
-    let steps: Vec<_> = steps.filter(|step| !matches!(step, Action::Difference)).collect();
+    let steps: Vec<_> = steps.filter(|step| !matches!(step, Action::Difference { .. })).collect();
     steps.windows(2).any(|pair| {
         matches!(pair, [Action::Send { .. }, Action::Token(TokenEvent::Removed | TokenEvent::Inserted(_))])
     })
