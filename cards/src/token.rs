@@ -369,7 +369,7 @@ pub enum TokenError {
     #[error("the token was removed; insert it again")]
     Gone,
     /// The device: a neighbour holds the card for too long.
-    #[error("another program is using the card; close it or wait for it to finish{}", named(neighbours))]
+    #[error("another program is using the card{}; close it or wait for it to finish", named(neighbours))]
     Busy {
         /// Who has the reader layer open too, as far as the system tells: one of them holds the card.
         neighbours: Vec<Process>,
@@ -486,7 +486,7 @@ fn named(neighbours: &[Process]) -> String {
     if neighbours.len() > MAX_NAMED {
         names.push("…".to_owned());
     }
-    format!("; with PC/SC open: {}", names.join(", "))
+    format!(", of these: {}", names.join(", "))
 }
 
 fn tries(left: Option<u8>) -> String {

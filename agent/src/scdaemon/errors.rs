@@ -74,7 +74,10 @@ mod tests {
         let neighbours = vec![Process { id: 7, name: "firefox".to_owned() }];
         let error = from_token(TokenError::Busy { neighbours }).to_string();
         assert!(error.starts_with("100696083 Device or resource busy <SCD> - "), "{error}");
-        assert!(error.ends_with("with PC/SC open: firefox (process 7)"), "{error}");
+        assert!(
+            error.contains("another program is using the card, of these: firefox (process 7); "),
+            "{error}"
+        );
     }
 
     #[test]
