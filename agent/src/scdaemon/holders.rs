@@ -16,10 +16,8 @@ use claviger_keys::Keygrip;
 use tokio::time::Instant;
 
 use super::key_reference::load_keys;
+use super::perform::LAST_TRY;
 use super::session::Session;
-
-/// The tries from which on a remembered PIN is sent: the last one is the person's.
-const TRIES_FOR_MEMORY: u8 = 2;
 
 /// A card that has a key.
 pub(super) struct Holder {
@@ -107,7 +105,7 @@ fn asks(session: &Session, token: &TokenHandle, slot: Slot) -> Asks {
         0 => Asks::Blocked,
         _ if forced => Asks::Person,
         _ if facts.is_verified(pin) => Asks::Nobody,
-        TRIES_FOR_MEMORY.. if remembered() => Asks::Memory,
+        tries if tries > LAST_TRY && remembered() => Asks::Memory,
         _ => Asks::Person,
     }
 }

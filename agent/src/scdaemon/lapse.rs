@@ -20,9 +20,6 @@ use tokio::time::Instant;
 /// After this long it is tried again where a neighbour held the card.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// All that a card can have verified.
-const ALL: [PinRef; 3] = [PinRef::Sign, PinRef::User, PinRef::Admin];
-
 /// The verifications whose time runs.
 pub(super) struct Lapse {
     /// `None` for as long as the card is there.
@@ -92,7 +89,7 @@ impl Lapse {
 
 /// Has the card give up all verifications that it has.
 pub(super) async fn give_up_all(token: TokenHandle) {
-    give_up(token, ALL.to_vec()).await;
+    give_up(token, PinRef::VERIFIED.to_vec()).await;
 }
 
 async fn give_up(token: TokenHandle, pins: Vec<PinRef>) {

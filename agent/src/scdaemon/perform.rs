@@ -31,7 +31,7 @@ use super::{prompt, status};
 const MAX_PIN: usize = 100;
 
 /// The tries at which no remembered PIN is sent: the last one is the person's.
-const LAST_TRY: u8 = 1;
+pub(super) const LAST_TRY: u8 = 1;
 
 /// What a job in progress has asked for.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use claviger_cards::token::{Reply, Request as CardRequest, Slot};
 use claviger_keys::PublicKey;
 
 use super::errors::scd;
-use super::key_reference::{self, KeyReference, load_keys};
+use super::key_reference::{self, KeyReference};
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row, status};
@@ -110,7 +110,6 @@ async fn slot_of(session: &mut Session, id: &str) -> Result<Slot, Error> {
     match KeyReference::parse(id) {
         Ok(KeyReference::Slot(slot)) => Ok(slot),
         Ok(KeyReference::Grip(grip)) => {
-            load_keys(&session.token()?).await;
             key_reference::select_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))
         }
         Ok(KeyReference::Serial(..)) | Err(_) => Err(scd(Code::INV_ID)),
