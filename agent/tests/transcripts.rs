@@ -59,6 +59,23 @@ fn every_pair_of_command_and_error_is_covered_and_confirmed() {
     assert!(unconfirmed.is_empty(), "GnuPG's scdaemon did not confirm\n{}", unconfirmed.join("\n"));
 }
 
+#[test]
+fn what_only_2_5_has_is_said_by_ours_and_marked_as_known_from_source() {
+    let said = coverage::said_as_by_the_newest(&season::library());
+    let table = coverage::newest();
+    let says = |(command, word): &&(String, String)| {
+        said.iter().any(|line| line.starts_with(&format!("{command} ")) && line.contains(word.as_str()))
+    };
+    let missing: Vec<_> = table.iter().filter(|row| !says(row)).collect();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} things that only 2.5 has, {} replies known from its source only",
+        table.len(),
+        said.len()
+    );
+    assert!(missing.is_empty(), "no transcript has {missing:?}");
+}
+
 /// `CLAVIGER_DRAFTS` names a directory whose `*.draft` files are recorded: with GnuPG's scdaemon, or, if
 /// `CLAVIGER_RECORD_OURS` is set, with ours.
 #[test]

@@ -1,23 +1,26 @@
 //! LEARN: all that a client shows of a card, in one go.
 
-use claviger_assuan::args::Args;
+use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::facts::Facts;
 use claviger_cards::token::{DataObject, PinRef, Request as CardRequest, Slot};
 
 use super::attributes::{self, Attribute};
-use super::errors::scd;
-use super::key_reference::load_keys;
+use super::errors::{parameter, scd};
+use super::key_reference::{self, KeyReference, load_keys};
 use super::session::Session;
-use super::{Command, row, status};
+use super::{Command, row, select, status};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
 
 const HELP: &str = "\
-LEARN [--force] [--keypairinfo] [--reread] [--multi]
+LEARN [--demand=<serialno>] [--force] [--keypairinfo] [--reread]
+      [--multi] [<keygrip>]
 
 Return what there is to know about the session's card in status lines.
+With --demand the card with that serial number becomes the session's
+first; with KEYGRIP it is the card which holds that key.
 
 Unless --force is given, the client is first asked whether it knows the
 card already:
@@ -50,13 +53,30 @@ sake: what is remembered of a card is never older than its last change.
 struct Request {
     force: bool,
     keys_only: bool,
+    demand: Option<String>,
+    name: String,
 }
 
-fn request(arguments: Args<'_>) -> Result<Request, Error> {
-    Ok(Request { force: arguments.flag("--force"), keys_only: arguments.flag("--keypairinfo") })
+fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
+    let (force, keys_only) = (arguments.flag("--force"), arguments.flag("--keypairinfo"));
+    let demand = match arguments.value("--demand") {
+        Given::Absent => None,
+        Given::Bare => return Err(parameter("missing value for option")),
+        Given::Value(serial) => Some(String::from_utf8_lossy(serial).into_owned()),
+    };
+    let name = String::from_utf8_lossy(arguments.word()).into_owned();
+    Ok(Request { force, keys_only, demand, name })
 }
 
 async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
+    if let Some(serial) = &request.demand {
+        select::switch_to(session, serial, talk)?;
+    }
+    // Anything but a keygrip is ignored, as in GnuPG.
+    if let Ok(KeyReference::Grip(grip)) = KeyReference::parse(&request.name) {
+        let found = key_reference::use_by_grip(session, &grip).await?;
+        found.ok_or(scd(Code::CARD_NOT_PRESENT))?;
+    }
     if !request.keys_only {
         introduce(session, talk)?;
         if !request.force {

@@ -6,7 +6,7 @@ use std::fs;
 
 use super::play::play;
 use super::rehearsal::Rehearsal;
-use super::script::{Side, Transcript};
+use super::script::{Action, Side, Transcript};
 use super::theatre::transcripts;
 
 /// A row of `COVERAGE.tsv`.
@@ -61,6 +61,30 @@ pub(crate) fn pairs(library: &[Transcript], side: Side) -> BTreeSet<(String, u32
         played.unwrap_or_else(|failure| panic!("a transcript contradicts itself: {failure}")).pairs
     };
     library.iter().filter(|transcript| transcript.scene.concerns(side)).flat_map(rehearse).collect()
+}
+
+/// What only GnuPG 2.5 has: commands with a word of their line, from `COVERAGE-2.5.tsv`.
+pub(crate) fn newest() -> Vec<(String, String)> {
+    let text =
+        fs::read_to_string(transcripts().join("scdaemon/COVERAGE-2.5.tsv")).expect("the table is there");
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|line| {
+        let mut columns = line.split('\t').map(str::to_owned);
+        columns.next().zip(columns.next()).unwrap_or_else(|| panic!("no row: {line}"))
+    })
+    .collect()
+}
+
+/// Lines of clients to which ours says what 2.5 says, as far as its source tells.
+pub(crate) fn said_as_by_the_newest(library: &[Transcript]) -> Vec<String> {
+    let steps = library.iter().flat_map(|transcript| transcript.steps.windows(2));
+    let said = steps.filter_map(|pair| match [&pair[0].action, &pair[1].action] {
+        [Action::Send { text, .. }, Action::Difference { newest: true, .. }] => {
+            Some(text.shown(&Default::default()))
+        }
+        _ => None,
+    });
+    said.collect()
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub(crate) struct Played {
     pub(crate) differences: usize,
     /// Those of them that are none to GnuPG 2.4: it did what ours does.
     pub(crate) confirmed: usize,
+    /// Those that GnuPG 2.5 is known by its source to share with ours.
+    pub(crate) from_source: usize,
 }
 
 /// A play that went wrong: both sides in full.
@@ -140,10 +142,13 @@ struct Asked {
 impl Player<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.action {
-            Action::Difference { newer } if self.stage.side() == Side::Newer && *newer == Side::Ours => {
+            Action::Difference { newer: Side::Ours, .. } if self.stage.side() == Side::Newer => {
                 self.played.confirmed += 1;
             }
-            Action::Difference { .. } => self.played.differences += 1,
+            Action::Difference { newest, .. } => {
+                self.played.differences += 1;
+                self.played.from_source += usize::from(*newest);
+            }
             Action::Send { session, text, times, ends } => self.send(*session, text, *times, *ends)?,
             Action::Expect { session, text, more } => self.expect(*session, text, *more)?,
             Action::Pin { session, prompt, answer } => self.pin(*session, prompt, answer)?,

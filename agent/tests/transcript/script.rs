@@ -90,8 +90,9 @@ pub(crate) struct Step {
 /// What a line says.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
-    /// `difference:` begins a block that is counted. GnuPG 2.4 plays the lines of `newer` in it.
-    Difference { newer: Side },
+    /// `difference:` begins a block that is counted. GnuPG 2.4 plays the lines of `newer` in it. With `newest` it is what
+    /// GnuPG 2.5 does, which nobody here confirms.
+    Difference { newer: Side, newest: bool },
     /// `C:` the client sends a line, `C-:` without its LF, `C*N:` N times.
     Send { session: u8, text: Pattern, times: usize, ends: bool },
     /// `S:` the server sends a line; `S+:` the same line once or more.
@@ -166,6 +167,9 @@ pub(crate) enum State {
     Silent,
 }
 
+/// How the reason of a difference begins that is what GnuPG 2.5 does.
+const KNOWN_FROM_SOURCE_ONLY: &str = "2.5, known from source only: ";
+
 /// Why a file is no transcript.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
@@ -232,7 +236,7 @@ impl Transcript {
     pub(crate) fn steps_of(&self, side: Side) -> impl Iterator<Item = &Step> {
         let mut column = side;
         self.steps.iter().filter(move |step| {
-            if let (Side::Newer, Action::Difference { newer }) = (side, &step.action) {
+            if let (Side::Newer, Action::Difference { newer, .. }) = (side, &step.action) {
                 column = *newer;
             }
             step.only.is_none_or(|only| only == column)
@@ -303,14 +307,15 @@ impl Reader {
         // The reason says who began to do as ours does.
         let newer =
             if reason.starts_with("2.3 ") || reason.starts_with("2.4 ") { Side::Ours } else { Side::Stock };
-        self.steps.push(Step { line, only: None, action: Action::Difference { newer } });
+        let newest = reason.starts_with(KNOWN_FROM_SOURCE_ONLY);
+        self.steps.push(Step { line, only: None, action: Action::Difference { newer, newest } });
         Ok(())
     }
 
     /// The difference in which this stands has lines that GnuPG 2.4 alone says.
     fn newer_has_its_own(&mut self) {
         let begun = self.steps.iter_mut().rev().find_map(|step| match &mut step.action {
-            Action::Difference { newer } => Some(newer),
+            Action::Difference { newer, .. } => Some(newer),
             _ => None,
         });
         if let Some(newer) = begun {

@@ -56,12 +56,13 @@ impl Report {
     /// One line for the test's output.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} transcripts, {} failed, {} known gaps, {} wanted differences{}, {} pairs of command and error, {:.0} s",
+            "{} transcripts, {} failed, {} known gaps, {} wanted differences{}{}, {} pairs of command and error, {:.0} s",
             self.plays.len(),
             self.failures().len(),
             self.plays.values().filter(|outcome| matches!(outcome, Outcome::Gap)).count(),
             self.good().map(|played| played.differences).sum::<usize>(),
             self.confirmed(),
+            counted(self.good().map(|played| played.from_source).sum(), "known from the source of 2.5 only"),
             self.pairs().len(),
             self.seconds
         )
@@ -69,10 +70,7 @@ impl Report {
 
     /// The differences that GnuPG 2.4 has confirmed, if it was asked.
     fn confirmed(&self) -> String {
-        match self.good().map(|played| played.confirmed).sum() {
-            0 => String::new(),
-            count @ 1_usize.. => format!(", {count} that 2.4 shares with ours"),
-        }
+        counted(self.good().map(|played| played.confirmed).sum(), "that 2.4 shares with ours")
     }
 
     fn good(&self) -> impl Iterator<Item = &Played> {
@@ -80,6 +78,11 @@ impl Report {
             .values()
             .filter_map(|outcome| if let Outcome::Good(played) = outcome { Some(played) } else { None })
     }
+}
+
+/// Nothing for none.
+fn counted(count: usize, what: &str) -> String {
+    if count == 0 { String::new() } else { format!(", {count} {what}") }
 }
 
 /// The transcripts of `testdata/transcripts/scdaemon/`, by name.
