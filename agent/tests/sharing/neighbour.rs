@@ -51,8 +51,8 @@ fn a_thousand_signatures_beside_a_hostile_neighbour_are_all_right() {
     assert_eq!(verified, SIGNATURES);
     assert_eq!(session.questions, 1, "the PIN is asked once");
     assert_eq!(tries(&mut session), (3, 3));
-    assert!(selections > 100 && resets > 100, "the neighbour was no nuisance: {selections}, {resets}");
-    assert!(verifications > 200, "the neighbour was no nuisance: {verifications}");
+    assert!(selections > 50 && resets > 25, "the neighbour was no nuisance: {selections}, {resets}");
+    assert!(verifications > 50, "the neighbour was no nuisance: {verifications}");
     let heard: Vec<_> = log.iter().filter(|line| line.contains(" neighbour ")).collect();
     assert!(!heard.is_empty() && !heard.iter().any(|line| line.ends_with(" verify")), "{heard:?}");
     assert!(card.control("count").contains(" leaks=0 "));
