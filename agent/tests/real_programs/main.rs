@@ -13,6 +13,7 @@ mod world;
 mod budgets;
 mod curves;
 mod life;
+mod moved;
 mod pins;
 mod removal;
 mod secrets;
