@@ -104,7 +104,7 @@ async fn choose(session: &mut Session, request: &Request, talk: &mut dyn Convers
         talk.status("SERIALNO", serial.as_bytes());
     }
     if let Some(grip) = &request.grip {
-        select_by_grip(session, grip).await?.ok_or(scd(Code::NOT_FOUND))?;
+        select_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
     }
     Ok(())
 }
