@@ -50,6 +50,11 @@ impl Report {
         self.good().flat_map(|played| played.pairs.iter().cloned()).collect()
     }
 
+    /// Commands with the words behind them that were said.
+    pub(crate) fn words(&self) -> BTreeSet<(String, String)> {
+        self.good().flat_map(|played| played.words.iter().cloned()).collect()
+    }
+
     /// Texts of all failures.
     pub(crate) fn failures(&self) -> Vec<&str> {
         self.plays.values().filter_map(Outcome::failure).collect()
