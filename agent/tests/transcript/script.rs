@@ -33,6 +33,8 @@ pub(crate) struct Scene {
     pub(crate) not_older: Option<String>,
     /// `not 2.4:`, why GnuPG 2.4 does not say this, and is not asked.
     pub(crate) not_newer: Option<String>,
+    /// `only 2.5:`, what is known of it from its source only, so that no GnuPG here is asked.
+    pub(crate) source_only: Option<String>,
 }
 
 /// What is in the reader.
@@ -201,9 +203,9 @@ impl Scene {
     /// Whether this side is asked at all.
     pub(crate) fn concerns(&self, side: Side) -> bool {
         match side {
-            Side::Stock => self.not_older.is_none(),
-            Side::Newer => self.not_newer.is_none(),
             Side::Ours => true,
+            Side::Stock => self.source_only.is_none() && self.not_older.is_none(),
+            Side::Newer => self.source_only.is_none() && self.not_newer.is_none(),
         }
     }
 
@@ -258,7 +260,7 @@ impl Reader {
         let (speaker, text) = line.split_once(':').ok_or_else(|| Problem::UnknownSpeaker(line.to_owned()))?;
         let text = text.strip_prefix(' ').unwrap_or(text);
         match speaker {
-            "card" | "second card" | "option" | "play" | "gap" | "not 2.2" | "not 2.4" => {
+            "card" | "second card" | "option" | "play" | "gap" | "not 2.2" | "not 2.4" | "only 2.5" => {
                 self.header(speaker, text)
             }
             "difference" => self.difference(number, text),
@@ -289,6 +291,7 @@ impl Reader {
             "gap" => self.scene.gap = Some(text.to_owned()),
             "not 2.2" => self.scene.not_older = Some(text.to_owned()),
             "not 2.4" => self.scene.not_newer = Some(text.to_owned()),
+            "only 2.5" => self.scene.source_only = Some(text.to_owned()),
             _ => self.scene.play = play(text)?,
         }
         Ok(())
@@ -597,6 +600,14 @@ mod tests {
         else {
             panic!("{transcript:?}")
         };
+    }
+
+    #[test]
+    fn what_only_the_newest_has_is_asked_of_ours_alone() {
+        let transcript =
+            Transcript::parse("test", "# A test.\nonly 2.5: so its source says\nC: NOP\n").unwrap();
+        assert!(!transcript.scene.concerns(Side::Newer) && !transcript.scene.concerns(Side::Stock));
+        assert!(transcript.scene.concerns(Side::Ours));
     }
 
     #[test]
