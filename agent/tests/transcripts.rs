@@ -7,6 +7,7 @@ use std::path::Path;
 
 mod transcript;
 
+use transcript::coverage::Since;
 use transcript::season::{Report, play_all, stock};
 use transcript::theatre::Height;
 use transcript::{coverage, pulled, season};
@@ -60,20 +61,27 @@ fn every_pair_of_command_and_error_is_covered_and_confirmed() {
 }
 
 #[test]
-fn what_only_2_5_has_is_said_by_ours_and_marked_as_known_from_source() {
-    let said = coverage::said_as_by_the_newest(&season::library());
-    let table = coverage::newest();
-    let says = |(command, word): &&(String, String)| {
-        said.iter().any(|line| line.starts_with(&format!("{command} ")) && line.contains(word.as_str()))
-    };
-    let missing: Vec<_> = table.iter().filter(|row| !says(row)).collect();
+fn every_command_with_its_options_and_names_is_covered_and_confirmed() {
+    let original = Height::Stock.side();
+    let table = coverage::words();
+    let covered = coverage::said(&season::library());
+    let confirmed = stock().words();
+    let (known, unknown): (Vec<_>, Vec<_>) = table.iter().partition(|word| word.is_known_to(original));
+    let count = |since| table.iter().filter(|word| word.since == since).count();
     let _ = writeln!(
         std::io::stderr(),
-        "{} things that only 2.5 has, {} replies known from its source only",
+        "{} commands with their options and names: {} confirmed by GnuPG's scdaemon in this run, {} that it does not have; \
+         of them {} known from source only, {} of our own",
         table.len(),
-        said.len()
+        known.iter().filter(|word| confirmed.contains(&word.pair())).count(),
+        unknown.len(),
+        count(Since::SourceOnly),
+        count(Since::Ours),
     );
-    assert!(missing.is_empty(), "no transcript has {missing:?}");
+    let uncovered: Vec<_> = table.iter().filter(|word| !covered.contains(&word.pair())).collect();
+    let unconfirmed: Vec<_> = known.iter().filter(|word| !confirmed.contains(&word.pair())).collect();
+    assert!(uncovered.is_empty(), "no transcript covers {uncovered:#?}");
+    assert!(unconfirmed.is_empty(), "GnuPG's scdaemon did not confirm {unconfirmed:#?}");
 }
 
 /// `CLAVIGER_DRAFTS` names a directory whose `*.draft` files are recorded: with GnuPG's scdaemon, or, if

@@ -5,22 +5,24 @@ use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::facts::Facts;
 use claviger_cards::token::{DataObject, PinRef, Request as CardRequest, Slot};
+use claviger_keys::Keygrip;
 
 use super::attributes::{self, Attribute};
 use super::errors::{parameter, scd};
-use super::key_reference::{self, KeyReference, load_keys};
+use super::key_reference::{load_keys, use_by_grip};
+use super::select::switch_to;
 use super::session::Session;
-use super::{Command, row, select, status};
+use super::{Command, parse, row, status};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
 
 const HELP: &str = "\
-LEARN [--demand=<serialno>] [--force] [--keypairinfo] [--reread]
-      [--multi] [<keygrip>]
+LEARN [--force] [--keypairinfo] [--reread] [--multi]
+      [--demand=<serialno>] [<keygrip>]
 
 Return what there is to know about the session's card in status lines.
-With --demand the card with that serial number becomes the session's
-first; with KEYGRIP it is the card which holds that key.
+With --demand the card with that serial number is selected first, and
+told in a status line of its own; with KEYGRIP the card with that key.
 
 Unless --force is given, the client is first asked whether it knows the
 card already:
@@ -53,30 +55,26 @@ sake: what is remembered of a card is never older than its last change.
 struct Request {
     force: bool,
     keys_only: bool,
+    /// A card's serial number.
     demand: Option<String>,
-    name: String,
+    /// A key that the card has.
+    grip: Option<Keygrip>,
 }
 
 fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
     let (force, keys_only) = (arguments.flag("--force"), arguments.flag("--keypairinfo"));
-    let demand = match arguments.value("--demand") {
+    let demand = match arguments.take_value_anywhere("--demand") {
         Given::Absent => None,
         Given::Bare => return Err(parameter("missing value for option")),
         Given::Value(serial) => Some(String::from_utf8_lossy(serial).into_owned()),
     };
-    let name = String::from_utf8_lossy(arguments.word()).into_owned();
-    Ok(Request { force, keys_only, demand, name })
+    // Whatever else stands there is passed over, as by GnuPG.
+    let grip = parse::text(arguments)?.parse().ok();
+    Ok(Request { force, keys_only, demand, grip })
 }
 
 async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
-    if let Some(serial) = &request.demand {
-        select::switch_to(session, serial, talk)?;
-    }
-    // Anything but a keygrip is ignored, as in GnuPG.
-    if let Ok(KeyReference::Grip(grip)) = KeyReference::parse(&request.name) {
-        let found = key_reference::use_by_grip(session, &grip).await?;
-        found.ok_or(scd(Code::CARD_NOT_PRESENT))?;
-    }
+    choose(session, &request, talk).await?;
     if !request.keys_only {
         introduce(session, talk)?;
         if !request.force {
@@ -96,6 +94,17 @@ async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversat
     }
     describe(session, &facts, talk).await?;
     send_key_pairs(session, talk).await
+}
+
+/// Has the card that is named serve, if one is.
+async fn choose(session: &mut Session, request: &Request, talk: &mut dyn Conversation) -> Result<(), Error> {
+    if let Some(serial) = &request.demand {
+        switch_to(session, serial, talk)?;
+    }
+    if let Some(grip) = &request.grip {
+        use_by_grip(session, grip).await?.ok_or(scd(Code::CARD_NOT_PRESENT))?;
+    }
+    Ok(())
 }
 
 /// The lines by which a client knows which card it is.

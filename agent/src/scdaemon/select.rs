@@ -150,6 +150,7 @@ fn serial_of(token: &TokenHandle, raw: bool) -> String {
     if raw { NO_SERIAL.to_owned() } else { token.serial() }
 }
 
+/// Looks for the card with that serial number.
 async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
     session.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
     if let Some(token) = find_serial(session, serial) {

@@ -14,6 +14,7 @@ mod budgets;
 mod called_off;
 mod curves;
 mod life;
+mod moved;
 mod pins;
 mod removal;
 mod secrets;

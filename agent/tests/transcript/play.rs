@@ -67,12 +67,12 @@ pub(crate) enum Incoming {
 pub(crate) struct Played {
     /// Commands with the error codes that they were answered with.
     pub(crate) pairs: BTreeSet<(String, u32)>,
+    /// Commands with the words behind them, and with none.
+    pub(crate) words: BTreeSet<(String, String)>,
     /// Wanted differences that were played.
     pub(crate) differences: usize,
     /// Those of them that are none to GnuPG 2.4: it did what ours does.
     pub(crate) confirmed: usize,
-    /// Those that GnuPG 2.5 is known by its source to share with ours.
-    pub(crate) from_source: usize,
 }
 
 /// A play that went wrong: both sides in full.
@@ -142,13 +142,10 @@ struct Asked {
 impl Player<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.action {
-            Action::Difference { newer: Side::Ours, .. } if self.stage.side() == Side::Newer => {
+            Action::Difference { newer: Side::Ours } if self.stage.side() == Side::Newer => {
                 self.played.confirmed += 1;
             }
-            Action::Difference { newest, .. } => {
-                self.played.differences += 1;
-                self.played.from_source += usize::from(*newest);
-            }
+            Action::Difference { .. } => self.played.differences += 1,
             Action::Send { session, text, times, ends } => self.send(*session, text, *times, *ends)?,
             Action::Expect { session, text, more } => self.expect(*session, text, *more)?,
             Action::Pin { session, prompt, answer } => self.pin(*session, prompt, answer)?,
@@ -178,13 +175,19 @@ impl Player<'_> {
     fn send(&mut self, session: u8, text: &Pattern, times: usize, ends: bool) -> Result<(), String> {
         let mut octets = text.render(&self.captures)?;
         let session = self.session(session)?;
+        let mut said = BTreeSet::new();
         if ends {
-            octets.split(|b| *b == b'\n').for_each(|line| session.asked.heard_from_client(line));
+            for line in octets.split(|b| *b == b'\n') {
+                if session.asked.heard_from_client(line) {
+                    said.extend(words(line));
+                }
+            }
             octets.push(b'\n');
         }
         for _ in 0..times {
             session.send(&octets);
         }
+        self.played.words.extend(said);
         Ok(())
     }
 
@@ -303,14 +306,16 @@ impl Session {
 }
 
 impl Asked {
-    fn heard_from_client(&mut self, line: &[u8]) {
+    /// Whether the line is a command.
+    fn heard_from_client(&mut self, line: &[u8]) -> bool {
         let word = line.split(|b| *b == b' ' || *b == b'\t').next().unwrap_or_default();
         if self.inquiring || word.is_empty() || word.starts_with(b"#") {
             let ends = word.eq_ignore_ascii_case(b"END") || word.to_ascii_uppercase().starts_with(b"CAN");
             self.inquiring &= !ends;
-        } else {
-            self.commands.push_back(String::from_utf8_lossy(word).to_ascii_uppercase());
+            return false;
         }
+        self.commands.push_back(String::from_utf8_lossy(word).to_ascii_uppercase());
+        true
     }
 
     /// The command and the code, if the line refuses one.
@@ -325,6 +330,15 @@ impl Asked {
         let number: u32 = line.strip_prefix("ERR ")?.split(' ').next()?.parse().ok()?;
         Some((command, number & 0xFFFF))
     }
+}
+
+/// A command's line, as pairs of the command and a word behind it; what has a value counts with it and without.
+fn words(line: &[u8]) -> Vec<(String, String)> {
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+    let command = words.next().unwrap_or_default().to_ascii_uppercase();
+    let names = words.flat_map(|word| [word, word.split('=').next().unwrap_or(word)]);
+    std::iter::once("").chain(names).map(|name| (command.clone(), name.to_owned())).collect()
 }
 
 impl Incoming {

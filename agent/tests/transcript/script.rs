@@ -33,6 +33,8 @@ pub(crate) struct Scene {
     pub(crate) not_older: Option<String>,
     /// `not 2.4:`, why GnuPG 2.4 does not say this, and is not asked.
     pub(crate) not_newer: Option<String>,
+    /// `only 2.5:`, what is known of it from its source only, so that no GnuPG here is asked.
+    pub(crate) source_only: Option<String>,
 }
 
 /// What is in the reader.
@@ -90,9 +92,8 @@ pub(crate) struct Step {
 /// What a line says.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
-    /// `difference:` begins a block that is counted. GnuPG 2.4 plays the lines of `newer` in it. With `newest` it is what
-    /// GnuPG 2.5 does, which nobody here confirms.
-    Difference { newer: Side, newest: bool },
+    /// `difference:` begins a block that is counted. GnuPG 2.4 plays the lines of `newer` in it.
+    Difference { newer: Side },
     /// `C:` the client sends a line, `C-:` without its LF, `C*N:` N times.
     Send { session: u8, text: Pattern, times: usize, ends: bool },
     /// `S:` the server sends a line; `S+:` the same line once or more.
@@ -167,9 +168,6 @@ pub(crate) enum State {
     Silent,
 }
 
-/// How the reason of a difference begins that is what GnuPG 2.5 does.
-const KNOWN_FROM_SOURCE_ONLY: &str = "2.5, known from source only: ";
-
 /// Why a file is no transcript.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
@@ -205,9 +203,9 @@ impl Scene {
     /// Whether this side is asked at all.
     pub(crate) fn concerns(&self, side: Side) -> bool {
         match side {
-            Side::Stock => self.not_older.is_none(),
-            Side::Newer => self.not_newer.is_none(),
             Side::Ours => true,
+            Side::Stock => self.source_only.is_none() && self.not_older.is_none(),
+            Side::Newer => self.source_only.is_none() && self.not_newer.is_none(),
         }
     }
 
@@ -236,7 +234,7 @@ impl Transcript {
     pub(crate) fn steps_of(&self, side: Side) -> impl Iterator<Item = &Step> {
         let mut column = side;
         self.steps.iter().filter(move |step| {
-            if let (Side::Newer, Action::Difference { newer, .. }) = (side, &step.action) {
+            if let (Side::Newer, Action::Difference { newer }) = (side, &step.action) {
                 column = *newer;
             }
             step.only.is_none_or(|only| only == column)
@@ -262,7 +260,7 @@ impl Reader {
         let (speaker, text) = line.split_once(':').ok_or_else(|| Problem::UnknownSpeaker(line.to_owned()))?;
         let text = text.strip_prefix(' ').unwrap_or(text);
         match speaker {
-            "card" | "second card" | "option" | "play" | "gap" | "not 2.2" | "not 2.4" => {
+            "card" | "second card" | "option" | "play" | "gap" | "not 2.2" | "not 2.4" | "only 2.5" => {
                 self.header(speaker, text)
             }
             "difference" => self.difference(number, text),
@@ -293,6 +291,7 @@ impl Reader {
             "gap" => self.scene.gap = Some(text.to_owned()),
             "not 2.2" => self.scene.not_older = Some(text.to_owned()),
             "not 2.4" => self.scene.not_newer = Some(text.to_owned()),
+            "only 2.5" => self.scene.source_only = Some(text.to_owned()),
             _ => self.scene.play = play(text)?,
         }
         Ok(())
@@ -307,15 +306,14 @@ impl Reader {
         // The reason says who began to do as ours does.
         let newer =
             if reason.starts_with("2.3 ") || reason.starts_with("2.4 ") { Side::Ours } else { Side::Stock };
-        let newest = reason.starts_with(KNOWN_FROM_SOURCE_ONLY);
-        self.steps.push(Step { line, only: None, action: Action::Difference { newer, newest } });
+        self.steps.push(Step { line, only: None, action: Action::Difference { newer } });
         Ok(())
     }
 
     /// The difference in which this stands has lines that GnuPG 2.4 alone says.
     fn newer_has_its_own(&mut self) {
         let begun = self.steps.iter_mut().rev().find_map(|step| match &mut step.action {
-            Action::Difference { newer, .. } => Some(newer),
+            Action::Difference { newer } => Some(newer),
             _ => None,
         });
         if let Some(newer) = begun {
@@ -602,6 +600,14 @@ mod tests {
         else {
             panic!("{transcript:?}")
         };
+    }
+
+    #[test]
+    fn what_only_the_newest_has_is_asked_of_ours_alone() {
+        let transcript =
+            Transcript::parse("test", "# A test.\nonly 2.5: so its source says\nC: NOP\n").unwrap();
+        assert!(!transcript.scene.concerns(Side::Newer) && !transcript.scene.concerns(Side::Stock));
+        assert!(transcript.scene.concerns(Side::Ours));
     }
 
     #[test]
