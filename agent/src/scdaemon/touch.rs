@@ -2,10 +2,9 @@
 //!
 //! Everybody whom it concerns is told when a finger is awaited. The wait is called off when the client goes away, when
 //! [`TOUCH_DEADLINE`] is over, or when the process is to end. All that can be called off is our part in it: PC/SC has nothing
-//! to stop a command that a card is busy with. (SCardCancel ends waits for events only; pcscd lets no other connection
-//! reset or leave a card that is in a transaction, and reads nothing from one whose command runs.) So the job stays with
-//! the card's worker until the card answers or gives up by itself; what comes of it is thrown away, and wiped where it is
-//! secret. Other jobs for this card wait for that, other cards' do not.
+//! to stop a command that a card is busy with (SCardCancel ends waits for events only; a reset, and taking the power away,
+//! wait for the answer). So the job stays with the card's worker until the card answers or gives up by itself; what comes of
+//! it is thrown away, and wiped where it is secret. Other jobs for this card wait for that, other cards' do not.
 //!
 //! With the option `touch-prompt` the agent is asked to show a window, in the words that GnuPG's scdaemon has for it:
 //!
