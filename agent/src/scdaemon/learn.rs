@@ -9,7 +9,7 @@ use claviger_keys::Keygrip;
 
 use super::attributes::{self, Attribute};
 use super::errors::{parameter, scd};
-use super::key_reference::{load_keys, select_by_grip};
+use super::key_reference::{load_keys, use_by_grip};
 use super::select::demanded;
 use super::session::Session;
 use super::{Command, parse, row, status};
@@ -104,7 +104,7 @@ async fn choose(session: &mut Session, request: &Request, talk: &mut dyn Convers
         talk.status("SERIALNO", serial.as_bytes());
     }
     if let Some(grip) = &request.grip {
-        select_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
+        use_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
     }
     Ok(())
 }

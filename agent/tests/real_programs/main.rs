@@ -11,6 +11,7 @@
 mod world;
 
 mod budgets;
+mod called_off;
 mod curves;
 mod life;
 mod moved;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::pattern::{Captures, Pattern};
-use super::script::{Action, Answer, Side, State, Step, TokenEvent, Transcript};
+use super::script::{Action, Answer, Seat, Side, State, Step, TokenEvent, Transcript};
 
 /// What a server says before it reads anything.
 pub(crate) const GREETING: &str = "OK GNU Privacy Guard's Smartcard server ready";
@@ -29,8 +29,8 @@ pub(crate) trait Stage {
     fn side(&self) -> Side;
     /// Opens a session; session 1 may be the pipe.
     fn open(&mut self, session: u8) -> Result<Box<dyn Wire>, String>;
-    /// Lets something happen to the card, and waits until the server may know it.
-    fn token(&mut self, event: &TokenEvent) -> Result<(), String>;
+    /// Lets something happen to a card, and waits until the server may know it.
+    fn token(&mut self, seat: Seat, event: &TokenEvent) -> Result<(), String>;
     /// Opens and drops so many connections.
     fn crowd(&mut self, count: usize) -> Result<(), String>;
     /// Waits for the program's end.
@@ -149,7 +149,7 @@ impl Player<'_> {
             Action::Send { session, text, times, ends } => self.send(*session, text, *times, *ends)?,
             Action::Expect { session, text, more } => self.expect(*session, text, *more)?,
             Action::Pin { session, prompt, answer } => self.pin(*session, prompt, answer)?,
-            Action::Token(event) => self.stage.token(event)?,
+            Action::Token { seat, event } => self.stage.token(*seat, event)?,
             Action::State { session, state } => self.session(*session)?.is_in(*state)?,
             Action::HangUp { session } => self.session(*session)?.hang_up(),
             Action::Crowd(count) => self.stage.crowd(*count)?,
