@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ber;
 pub mod curve;
 pub mod digest;
 pub mod gnupg;
@@ -29,6 +30,7 @@ pub mod secret;
 pub mod sexp;
 pub mod spki;
 pub mod ssh;
+pub mod x509;
 
 pub use crate::curve::{Curve, CurveKind};
 pub use crate::digest::{DigestInfo, Hash};
