@@ -22,6 +22,7 @@ pub mod ber;
 pub mod curve;
 pub mod digest;
 pub mod gnupg;
+pub mod keybox;
 pub mod keydata;
 pub mod keygrip;
 pub mod openpgp;
