@@ -13,9 +13,11 @@
 //!
 //! Nothing here verifies a signature or trusts a certificate: that is done by those who have a crypto library.
 
+pub mod chain;
 mod extensions;
 mod fields;
 mod file;
+pub mod make;
 mod name;
 pub mod pem;
 mod serial_issuer;
