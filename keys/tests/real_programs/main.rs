@@ -5,6 +5,7 @@
 mod gpg;
 mod gpgsm;
 mod keytocard;
+mod make;
 mod openssl;
 mod ssh_keygen;
 
