@@ -132,12 +132,9 @@ impl<'a> Reader<'a> {
 
     /// The next element, which must have this tag.
     pub(crate) fn expect(&mut self, wanted: u8) -> Result<Element<'a>, BerError> {
-        let at = self.at;
-        let element = self.element()?;
-        if element.tag == wanted {
-            Ok(element)
-        } else {
-            Err(BerError::Tag { at, wanted, found: element.tag })
+        match self.rest.first() {
+            Some(&found) if found != wanted => Err(BerError::Tag { at: self.at, wanted, found }),
+            _ => self.element(),
         }
     }
 

@@ -157,3 +157,59 @@ impl ToBeSigned {
 fn integer(number: &[u8]) -> Vec<u8> {
     element(INTEGER, &signed(number))
 }
+
+/// What is made is read by others in `tests/real_programs/make.rs`.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::Curve;
+
+    fn key(curve: Curve) -> PublicKey {
+        PublicKey::ecc(curve, &vec![4; curve.point_size()]).unwrap()
+    }
+
+    fn make(validity: RangeInclusive<i64>, curve: Curve) -> Result<ToBeSigned, MakeError> {
+        let subject = Subject::of_user_id("Zoë");
+        SelfSigned { subject: &subject, serial: [0; SERIAL], validity }.to_be_signed(&key(curve))
+    }
+
+    #[test]
+    fn keys_that_cannot_sign_and_times_that_cannot_be_are_refused() {
+        assert!(make(0..=0, Curve::Ed25519).is_ok());
+        let cannot_sign = MakeError::CannotSign(key(Curve::X448));
+        assert_eq!(make(0..=1, Curve::X448).unwrap_err(), cannot_sign);
+        let nobody = Subject::default();
+        assert_eq!(Request { subject: &nobody }.to_be_signed(&key(Curve::X448)).unwrap_err(), cannot_sign);
+        for validity in [RangeInclusive::new(1, 0), i64::MIN..=0, 0..=253_402_300_800, 0..=i64::MAX] {
+            assert_eq!(make(validity.clone(), Curve::Ed25519).unwrap_err(), MakeError::Validity(validity));
+        }
+    }
+
+    #[test]
+    fn a_signature_of_another_length_is_refused() {
+        for (curve, wanted) in [(Curve::NistP521, 132), (Curve::Ed25519, 64), (Curve::Ed448, 114)] {
+            let what = make(0..=1, curve).unwrap();
+            assert!(what.assemble(&vec![0; wanted]).is_ok());
+            for found in [0, wanted - 1, wanted + 1] {
+                assert_eq!(what.assemble(&vec![1; found]), Err(CardSignatureError { wanted, found }));
+            }
+        }
+    }
+
+    #[test]
+    fn serial_numbers_are_positive_and_of_one_length() {
+        for octet in [0x00, 0x3f, 0x7f, 0x80, 0xff] {
+            let [first, rest @ ..] = positive([octet; SERIAL]);
+            assert!((0x40..0x80).contains(&first) && rest == [octet; SERIAL - 1]);
+        }
+    }
+
+    #[test]
+    fn the_hash_is_as_long_as_the_numbers_of_the_curve() {
+        for (curve, bits) in [(Curve::NistP256, 256), (Curve::BrainpoolP384r1, 384), (Curve::NistP521, 512)] {
+            let hash = make(0..=1, curve).unwrap().algorithm().hash().unwrap();
+            assert_eq!(hash.digest_len() * 8, bits);
+        }
+        assert_eq!(make(0..=1, Curve::Ed25519).unwrap().algorithm().hash(), None);
+    }
+}

@@ -111,3 +111,49 @@ fn without_comment(name: &str) -> &str {
     let comment = name.strip_suffix(')').and_then(|name| name.rsplit_once('('));
     comment.map(|(name, _)| name.trim_end()).filter(|name| !name.is_empty()).unwrap_or(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_id_is_taken_apart() {
+        for (user_id, common_name, email) in [
+            ("Zoë Example (at work) <zoe@example.org>", "Zoë Example", Some("zoe@example.org")),
+            ("Zoë Example <zoe@example.org>", "Zoë Example", Some("zoe@example.org")),
+            ("  Zoë (one) (two)  < zoe@example.org > ", "Zoë (one)", Some("zoe@example.org")),
+            ("<zoe@example.org>", "zoe@example.org", Some("zoe@example.org")),
+            ("zoe@example.org", "zoe@example.org", Some("zoe@example.org")),
+            ("(only a comment) <zoe@example.org>", "(only a comment)", Some("zoe@example.org")),
+            ("Zoë", "Zoë", None),
+            ("Zoë <>", "Zoë", None),
+            ("Zoë <broken", "Zoë <broken", None),
+            ("Zoë (broken", "Zoë (broken", None),
+            ("<>", "", None),
+            ("", "", None),
+        ] {
+            let subject = Subject::of_user_id(user_id);
+            assert_eq!(subject.common_name, common_name, "{user_id}");
+            assert_eq!(subject.emails.first().map(String::as_str), email, "{user_id}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_place_in_a_certificate_is_named() {
+        let name = |text: &str| Subject { common_name: text.to_owned(), ..Subject::default() }.name();
+        assert_eq!(name(""), Err(SubjectError::NoName));
+        assert!(name(&"ë".repeat(MAX_COMMON_NAME)).is_ok());
+        assert_eq!(name(&"ë".repeat(65)), Err(SubjectError::LongName { characters: 65 }));
+        for email in ["zoë@example.org", "zoe @example.org", ""] {
+            let subject = Subject { emails: vec![email.to_owned()], ..Subject::default() };
+            assert_eq!(subject.alt_names(), Err(SubjectError::NotAscii(email.to_owned())));
+        }
+        assert_eq!(Subject::default().alt_names(), Ok(None));
+    }
+
+    #[test]
+    fn a_fingerprint_becomes_a_uri() {
+        let subject = Subject::of_user_id("Zoë").with_fingerprint(&[0x01, 0xab]);
+        assert_eq!(subject.uris, ["openpgp4fpr:01AB"]);
+    }
+}
