@@ -8,11 +8,11 @@
 //!   └── make: self-signed certificates and requests
 //! ```
 //!
-//! A certificate is its octets, which are handed on as they are stored. Reading is lazy, once, and tolerant: the
-//! usual library (x509-cert) reads strict DER and refuses what is met in the field (serial numbers that are negative or too
+//! A certificate is its octets, which are handed on as they are stored. Reading is lazy, once, and tolerant: the usual
+//! library (x509-cert) reads strict DER and refuses what is met in the field (serial numbers that are negative or too
 //! long, indefinite lengths, octets behind the end, odd strings, extensions that are none), and what it refuses could
-//! not be listed. So there is one reader, ours ([`ber`](crate::ber)), which takes what can be known; tests and the fuzz target
-//! say that it reads what that library reads.
+//! not be listed. So there is one reader, ours ([`ber`](crate::ber)), which takes what can be known; tests and the fuzz
+//! target say that it reads what that library reads.
 //!
 //! Nothing here verifies a signature or trusts a certificate: that is done by those who have a crypto library.
 

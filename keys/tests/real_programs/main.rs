@@ -4,6 +4,7 @@
 
 mod gpg;
 mod gpgsm;
+mod keybox;
 mod keytocard;
 mod make;
 mod openssl;
