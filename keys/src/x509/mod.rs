@@ -33,7 +33,7 @@ use std::sync::{Arc, OnceLock};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-pub use self::extensions::AltName;
+pub use self::extensions::{AltName, MAX_ALT_NAMES};
 pub use self::fields::{Fields, X509Error};
 pub use self::file::{FileError, MAX_CERTIFICATES, MAX_FILE, read_file};
 pub use self::name::Name;
