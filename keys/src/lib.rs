@@ -8,8 +8,11 @@
 //!                       keygrip         keygrip
 //! gpg                   fingerprint     openpgp
 //! ssh                   blob, line      ssh
-//! OpenSSL, X.509        SPKI            spki
+//! OpenSSL, X.509        SPKI            spki    (read, too)
 //! ```
+//!
+//! A certificate says whose key it is: [`x509`] reads and makes those of X.509, and [`keybox`] finds them, and OpenPGP
+//! keyblocks, in the files of gpg and gpgsm.
 //!
 //! A [`SecretKey`] comes from gpg-agent, which hands it to scdaemon to be put on a card ([`keydata`]). Its numbers are
 //! [`Secret`](claviger_secret::Secret)s.
@@ -18,9 +21,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ber;
 pub mod curve;
 pub mod digest;
 pub mod gnupg;
+pub mod keybox;
 pub mod keydata;
 pub mod keygrip;
 pub mod openpgp;
@@ -29,6 +34,7 @@ pub mod secret;
 pub mod sexp;
 pub mod spki;
 pub mod ssh;
+pub mod x509;
 
 pub use crate::curve::{Curve, CurveKind};
 pub use crate::digest::{DigestInfo, Hash};
