@@ -1,0 +1,235 @@
+//! Local stores of certificates, in the order in which they are asked.
+//!
+//! 1. The files and directories that are named as extra, in their order.
+//! 2. GnuPG's home. If `common.conf` there says `use-keyboxd`: `public-keys.d/pubring.db`, and then `pubring.kbx` and
+//!    `pubring.gpg`, which are what remains from before; without that line the database comes last.
+//! 3. The shared OpenPGP certificate directory.
+//!
+//! The first that has the key answers, and its copy is handed out as it is; copies are not merged. A store that cannot
+//! be read does not hide those behind it, but it is told ([`Found::passed_over`]).
+//!
+//! A directory is read flat, or as a certificate directory (draft-nwjw-openpgp-cert-d: two digits of the fingerprint
+//! are a subdirectory, the others the file in it); files are asked in the order of their names. Files are regular ones
+//! of any name that does not begin with `.` or `_`; in directories, those that are not OpenPGP at all are passed by.
+//!
+//! The crate openpgp-cert-d is not used: it reads files of any size, and only by primary key.
+
+mod contents;
+mod files;
+mod folder;
+mod keybox;
+mod keyboxd;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use self::keybox::KeyboxError;
+use claviger_keys::Keygrip;
+
+pub use self::contents::MAX_CERTIFICATES;
+use self::files::Files;
+pub use self::files::MAX_FILE;
+pub use self::folder::MAX_FILES;
+pub use self::keyboxd::DatabaseError;
+use crate::{ArmorError, BlockError, Fingerprint, Found, Key};
+
+/// What a key is asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// By the fingerprint of the primary key or of a subkey.
+    Fingerprint(Fingerprint),
+    /// By keygrip. Should two certificates have the key, the first one found answers.
+    Keygrip(Keygrip),
+}
+
+impl Wanted {
+    pub(crate) fn is(self, key: &Key) -> bool {
+        match self {
+            Self::Fingerprint(fingerprint) => key.fingerprint() == fingerprint,
+            Self::Keygrip(keygrip) => key.keygrip() == Some(keygrip),
+        }
+    }
+}
+
+impl From<Fingerprint> for Wanted {
+    fn from(fingerprint: Fingerprint) -> Self {
+        Self::Fingerprint(fingerprint)
+    }
+}
+
+impl From<Keygrip> for Wanted {
+    fn from(keygrip: Keygrip) -> Self {
+        Self::Keygrip(keygrip)
+    }
+}
+
+/// The stores of a user. Nothing is read before something is looked for.
+#[derive(Debug, Default)]
+pub struct Stores {
+    stores: Vec<Store>,
+    files: Files,
+}
+
+/// A store: a path, and whether somebody named it, so that its absence is worth telling.
+#[derive(Debug, Clone)]
+struct Store {
+    path: PathBuf,
+    named: bool,
+}
+
+impl Stores {
+    /// The stores of a GnuPG home, behind extra ones: files and directories.
+    #[must_use]
+    pub fn of_home(home: &Path, extra: &[PathBuf]) -> Self {
+        let named = extra.iter().map(|path| Store { path: path.clone(), named: true });
+        let usual = files_of_home(home).into_iter().map(|path| Store { path, named: false });
+        Self { stores: named.chain(usual).collect(), files: Files::default() }
+    }
+
+    /// The same, and the shared certificate directory last: see [`certificate_directory`].
+    #[must_use]
+    pub fn and_certificate_directory(mut self, path: PathBuf) -> Self {
+        self.stores.push(Store { path, named: false });
+        self
+    }
+
+    /// The paths that are asked, in their order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.stores.iter().map(|store| store.path.as_path())
+    }
+
+    /// The certificate that has the key, from the first store that has it.
+    ///
+    /// # Errors
+    /// [`NotFound`], with the stores that could not be read.
+    pub fn find(&self, wanted: impl Into<Wanted>) -> Result<Found, NotFound> {
+        let wanted = wanted.into();
+        let mut unread = Vec::new();
+        for store in &self.stores {
+            match self.find_in(store, wanted, &mut unread) {
+                Some((path, octets)) => match Found::new(octets, path.clone(), wanted) {
+                    Ok(found) => return Ok(found.with_passed_over(unread)),
+                    Err(error) => unread.push(StoreError { path, trouble: error.into() }),
+                },
+                None => continue,
+            }
+        }
+        Err(NotFound { unread })
+    }
+
+    fn find_in(
+        &self,
+        store: &Store,
+        wanted: Wanted,
+        unread: &mut Vec<StoreError>,
+    ) -> Option<(PathBuf, Vec<u8>)> {
+        let path = &store.path;
+        if path.is_dir() {
+            return folder::find(path, wanted, &self.files, unread);
+        }
+        let found = if keyboxd::is_database(path) {
+            keyboxd::find(path, wanted)
+        } else {
+            self.files.find(path, wanted)
+        };
+        match found {
+            Ok(octets) => octets.map(|octets| (path.clone(), octets)),
+            Err(Trouble::Io(io::ErrorKind::NotFound)) if !store.named => None,
+            Err(trouble) => {
+                unread.push(StoreError { path: path.clone(), trouble });
+                None
+            }
+        }
+    }
+}
+
+/// Where GnuPG keeps certificates, by what the home's `common.conf` says.
+fn files_of_home(home: &Path) -> Vec<PathBuf> {
+    let mut files = ["pubring.kbx", "pubring.gpg"].map(|name| home.join(name)).to_vec();
+    let database = home.join("public-keys.d").join("pubring.db");
+    files.insert(if uses_keyboxd(home) { 0 } else { files.len() }, database);
+    files
+}
+
+fn uses_keyboxd(home: &Path) -> bool {
+    std::fs::read_to_string(home.join("common.conf"))
+        .is_ok_and(|conf| conf.lines().any(|line| line.trim() == "use-keyboxd"))
+}
+
+/// The place of the shared certificate directory: `PGP_CERT_D`, else `pgp.cert.d` in the user's data directory. The
+/// environment is handed in.
+#[must_use]
+pub fn certificate_directory(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    path("PGP_CERT_D").or_else(|| {
+        let data = path("XDG_DATA_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| path("HOME").map(|home| home.join(".local/share")))?;
+        Some(data.join("pgp.cert.d"))
+    })
+}
+
+/// No store has the key, as far as they could be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no local store has an OpenPGP certificate with that key")]
+pub struct NotFound {
+    /// Those that could not be read.
+    pub unread: Vec<StoreError>,
+}
+
+/// A store, or a file in one, that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {trouble}", path.display())]
+pub struct StoreError {
+    /// Its path.
+    pub path: PathBuf,
+    /// What was in the way.
+    pub trouble: Trouble,
+}
+
+/// What keeps a store from being read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The system refuses.
+    #[error("{0}")]
+    Io(io::ErrorKind),
+    /// It is neither a file nor a directory.
+    #[error("neither a file nor a directory")]
+    NotFile,
+    /// It is larger than [`MAX_FILE`].
+    #[error("{octets} octets; at most {MAX_FILE} are read")]
+    TooLarge {
+        /// How large it is.
+        octets: u64,
+    },
+    /// It is nothing of OpenPGP.
+    #[error("neither OpenPGP packets, nor armored ones, nor a keybox, nor keyboxd's database")]
+    NotOpenPgp,
+    /// The armor is broken.
+    #[error(transparent)]
+    Armor(#[from] ArmorError),
+    /// A certificate is broken or beyond a limit.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// The keybox is broken.
+    #[error(transparent)]
+    Keybox(KeyboxError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// It has more than [`MAX_CERTIFICATES`].
+    #[error("more than {MAX_CERTIFICATES} certificates")]
+    TooManyCertificates,
+    /// The directory has more than [`MAX_FILES`].
+    #[error("more than {MAX_FILES} files")]
+    TooManyFiles,
+    /// The file was changed while it was read.
+    #[error("changed while it was read")]
+    Changed,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.kind())
+    }
+}
