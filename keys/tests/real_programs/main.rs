@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod gpg;
+mod gpgsm;
 mod keytocard;
 mod openssl;
 mod ssh_keygen;
