@@ -6,8 +6,8 @@ use crate::Key;
 use crate::packet::{Packet, PacketError, Packets, tag};
 use crate::signature::Signature;
 
-/// The largest certificate: 4 MiB, with room for several thousand signatures.
-pub const MAX_CERTIFICATE: usize = 4 << 20;
+/// The largest certificate: 5 MiB, as in GnuPG, with room for ten thousand signatures.
+pub const MAX_CERTIFICATE: usize = 5 << 20;
 
 /// The most packets a certificate may have.
 pub const MAX_PACKETS: usize = 20_000;

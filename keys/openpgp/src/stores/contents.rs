@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::stores::keybox;
+use claviger_keys::keybox;
 
 use crate::armor;
 use crate::block::Block;
@@ -29,9 +29,10 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form of a file, nothing if it is none of ours.
+    /// The form of a file, nothing if it is none of ours. An empty one has no certificates in any form.
     pub(super) fn of(file: &[u8]) -> Option<Self> {
-        match file.first()? {
+        let Some(first) = file.first() else { return Some(Self::Packets) };
+        match first {
             _ if file.get(KEYBOX_MAGIC_AT..).is_some_and(|rest| rest.starts_with(KEYBOX_MAGIC)) => {
                 Some(Self::Keybox)
             }
@@ -86,7 +87,7 @@ impl Contents {
             match entry {
                 Ok(keybox::Entry::OpenPgp(block)) => self.add(file, range_of(file, block)),
                 Ok(_) => {}
-                Err(error) => self.note(Trouble::Keybox(error)),
+                Err(error) => self.note(error.into()),
             }
         }
     }

@@ -17,14 +17,13 @@
 mod contents;
 mod files;
 mod folder;
-mod keybox;
 mod keyboxd;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::keybox::KeyboxError;
 use claviger_keys::Keygrip;
+use claviger_keys::keybox::KeyboxError;
 
 pub use self::contents::MAX_CERTIFICATES;
 use self::files::Files;
@@ -213,7 +212,7 @@ pub enum Trouble {
     Block(#[from] BlockError),
     /// The keybox is broken.
     #[error(transparent)]
-    Keybox(KeyboxError),
+    Keybox(#[from] KeyboxError),
     /// The database cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
