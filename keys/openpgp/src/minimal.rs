@@ -105,3 +105,49 @@ fn pick(block: &Block<'_>, primary: Fingerprint, asked: Fingerprint, mut needed:
     };
     block.exportable().filter(|packet| is_needed(packet)).flat_map(|packet| packet.raw).copied().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use openpgp::cert::{CertBuilder, UserIDRevocationBuilder};
+    use openpgp::serialize::SerializeInto as _;
+    use openpgp::types::ReasonForRevocation;
+
+    use super::*;
+    use crate::packet::Packets;
+
+    /// The tags of the minimal form's packets.
+    fn tags(cert: &Cert) -> Vec<u8> {
+        let octets = cert.to_vec().unwrap();
+        let block = Block::read(&octets).unwrap();
+        let primary = block.keys()[0].fingerprint();
+        let octets = minimal(&block, primary, primary, SystemTime::now()).unwrap();
+        Packets::new(&octets).map(|packet| packet.unwrap().tag).collect()
+    }
+
+    fn revoke(cert: Cert, user_id: &str) -> Cert {
+        let id = cert.userids().find(|id| id.userid().value() == user_id.as_bytes()).unwrap();
+        let key = cert.primary_key().key().clone().parts_into_secret().unwrap();
+        let revocation = UserIDRevocationBuilder::new()
+            .set_reason_for_revocation(ReasonForRevocation::UIDRetired, b"")
+            .unwrap()
+            .build(&mut key.into_keypair().unwrap(), &cert, id.userid(), None)
+            .unwrap();
+        cert.insert_packets(revocation).unwrap().0
+    }
+
+    #[test]
+    fn revoked_user_ids_are_kept_with_their_revocations_if_there_is_no_other() {
+        let cert = CertBuilder::new().add_userid("mary").add_userid("maiden name").generate().unwrap().0;
+        let (key, id, by) = (tag::PUBLIC_KEY, tag::USER_ID, tag::SIGNATURE);
+        assert_eq!(tags(&cert), [key, by, id, by, id, by]);
+        let cert = revoke(cert, "maiden name");
+        assert_eq!(tags(&cert), [key, by, id, by]);
+        assert_eq!(tags(&revoke(cert, "mary")), [key, by, id, by, by, id, by, by]);
+    }
+
+    #[test]
+    fn certificates_without_user_ids_have_a_minimal_form() {
+        let cert = CertBuilder::new().add_signing_subkey().generate().unwrap().0;
+        assert_eq!(tags(&cert), [tag::PUBLIC_KEY, tag::SIGNATURE]);
+    }
+}

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 pub(crate) const MADE: &str = "20240101T000000";
 const MADE_SECONDS: u64 = 1_704_067_200;
 
+/// An hour after that.
+pub(crate) const LATER: &str = "20240101T010000";
+
 /// That many days after [`MADE`].
 pub(crate) fn days(count: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(MADE_SECONDS + count * 86400)
@@ -42,7 +45,7 @@ impl Home {
         let private = fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("co").permissions(private).tempdir_in("/tmp").unwrap();
         if kind == Kind::Keyboxd {
-            fs::write(dir.path().join("common.conf"), "use-keyboxd\n").unwrap();
+            write(dir.path(), "common.conf", b"use-keyboxd\n");
         }
         Self { dir, kind }
     }
@@ -88,25 +91,14 @@ impl Home {
         gpg.args(args).output().expect("gpg is installed")
     }
 
-    /// Makes a certificate for a user, which signs, and further keys of that algorithm and use; the primary key's
-    /// fingerprint.
-    pub(crate) fn make(&self, user: &str, subkeys: &[(&str, &str)]) -> String {
+    /// Makes a certificate whose primary key signs, with an encryption and an authentication key; its fingerprint.
+    pub(crate) fn make(&self, user: &str) -> Fingerprint {
         self.gpg(&["--quick-gen-key", user, "ed25519", "cert,sign", "never"]);
-        let primary = self.listed(user)[0].0.to_string();
-        for (algorithm, usage) in subkeys {
-            self.gpg(&["--quick-add-key", &primary, algorithm, usage, "never"]);
+        let primary = self.listed(user)[0].0;
+        for (algorithm, usage) in [("cv25519", "encr"), ("ed25519", "auth")] {
+            self.gpg(&["--quick-add-key", &primary.to_string(), algorithm, usage, "never"]);
         }
         primary
-    }
-
-    /// A certificate with an encryption and an authentication key.
-    pub(crate) fn make_usual(&self, user: &str) -> String {
-        self.make(user, &[("cv25519", "encr"), ("ed25519", "auth")])
-    }
-
-    /// Makes a usual certificate; the primary key's fingerprint.
-    pub(crate) fn listed_primary(&self, user: &str) -> Fingerprint {
-        self.make_usual(user).parse().unwrap()
     }
 
     /// Fingerprint and keygrip of each key of a user, as gpg lists them.
@@ -127,19 +119,27 @@ impl Home {
         self.gpg(&["--export", user])
     }
 
-    /// Feeds a dialogue to `gpg --edit-key`.
-    pub(crate) fn edit(&self, user: &str, answers: &[&str]) {
-        let file = self.path("answers");
-        fs::write(&file, answers.join("\n") + "\n").unwrap();
-        let file = file.to_str().unwrap();
-        self.gpg(&["--no-batch", "--command-file", file, "--edit-key", user]);
+    /// Imports what was exported.
+    pub(crate) fn import(&self, octets: &[u8]) {
+        let file = write(self.dir.path(), "import", octets);
+        self.gpg_at(LATER, &["--import", file.to_str().unwrap()]);
     }
 
-    /// Imports a file that was exported.
-    pub(crate) fn import(&self, octets: &[u8]) {
-        let file = self.path("import");
-        fs::write(&file, octets).unwrap();
-        self.gpg(&["--import", file.to_str().unwrap()]);
+    /// Revokes a user's primary key, an hour after it was made.
+    pub(crate) fn revoke(&self, user: &str) {
+        let revocation = self.dialogue(&["y", "1", "lost it", "", "y"], &["--gen-revoke", user]);
+        self.import(&revocation);
+    }
+
+    /// Feeds a dialogue to `gpg --edit-key`.
+    pub(crate) fn edit(&self, user: &str, answers: &[&str]) {
+        self.dialogue(answers, &["--edit-key", user]);
+    }
+
+    /// Runs gpg an hour later, with answers to its questions.
+    fn dialogue(&self, answers: &[&str], args: &[&str]) -> Vec<u8> {
+        let file = write(self.dir.path(), "answers", (answers.join("\n") + "\n").as_bytes());
+        self.gpg_at(LATER, &[&["--no-batch", "--command-file", file.to_str().unwrap()], args].concat())
     }
 }
 

@@ -2,5 +2,8 @@
 //!
 //! Whatever gpg exports, we hand out octet for octet. Homes are private and gone when the tests end.
 
+mod forms;
 mod home;
+mod keyboxd;
 mod stores;
+mod validity;

@@ -40,7 +40,7 @@ fn a_home_gives_what_gpg_exports() {
     for kind in [Kind::Keybox, Kind::Keyring] {
         let home = Home::new(kind);
         for user in ["mary", "john", "anne"] {
-            home.make_usual(&format!("{user} <{user}@example.org>"));
+            home.make(&format!("{user} <{user}@example.org>"));
         }
         let stores = home.stores();
         for user in ["john", "mary", "anne"] {
@@ -64,7 +64,7 @@ fn keys_of_every_algorithm_are_known_by_fingerprint_and_keygrip() {
 fn exported_files_and_directories_of_them_give_the_same() {
     let (home, dir) = (Home::new(Kind::Keybox), TempDir::new().unwrap());
     for user in ["mary", "john"] {
-        home.make_usual(user);
+        home.make(user);
     }
     let binary = write(dir.path(), "all/keys.gpg", &home.gpg(&["--export"]));
     let armored = write(dir.path(), "text/keys.asc", &home.gpg(&["--armor", "--export"]));
@@ -81,8 +81,8 @@ fn exported_files_and_directories_of_them_give_the_same() {
 #[test]
 fn a_certificate_directory_is_asked_last() {
     let (home, dir) = (Home::new(Kind::Keybox), TempDir::new().unwrap());
-    let primary = home.make_usual("mary");
-    let digits = primary.to_lowercase();
+    let primary = home.make("mary");
+    let digits = primary.to_string().to_lowercase();
     let path = write(dir.path(), &format!("{}/{}", &digits[..2], &digits[2..]), &home.export("mary"));
     write(dir.path(), "trust-root", b"");
     let nowhere = Stores::of_home(Path::new("/nonexistent"), &[]);
@@ -93,7 +93,7 @@ fn a_certificate_directory_is_asked_last() {
 #[test]
 fn the_first_store_in_order_answers_with_its_copy() {
     let (home, dir) = (Home::new(Kind::Keybox), TempDir::new().unwrap());
-    let mary: Fingerprint = home.make_usual("mary").parse().unwrap();
+    let mary = home.make("mary");
     let older = write(dir.path(), "older.gpg", &home.export("mary"));
     home.gpg(&["--quick-add-uid", &mary.to_string(), "mary at work"]);
     let newer = write(dir.path(), "newer.gpg", &home.export("mary"));
@@ -110,7 +110,7 @@ fn the_first_store_in_order_answers_with_its_copy() {
 #[test]
 fn a_store_that_cannot_be_read_is_told_and_hides_nothing() {
     let (home, dir) = (Home::new(Kind::Keybox), TempDir::new().unwrap());
-    let mary = home.listed_primary("mary");
+    let mary = home.make("mary");
     let broken = write(dir.path(), "broken.asc", b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ");
     let missing = dir.path().join("missing");
     let stores = Stores::of_home(&home.path(""), &[broken.clone(), missing.clone()]);
@@ -130,7 +130,7 @@ fn a_store_that_cannot_be_read_is_told_and_hides_nothing() {
 fn a_file_is_read_again_when_it_changed() {
     let home = Home::new(Kind::Keybox);
     let stores = home.stores();
-    let mary = home.listed_primary("mary");
+    let mary = home.make("mary");
     let before = full(&stores.find(mary).unwrap());
     home.gpg(&["--quick-add-uid", &mary.to_string(), "mary at work"]);
     let after = full(&stores.find(mary).unwrap());
@@ -143,7 +143,7 @@ fn a_file_is_read_again_when_it_changed() {
 #[test]
 fn secret_keys_are_never_handed_out() {
     let (home, dir) = (Home::new(Kind::Keybox), TempDir::new().unwrap());
-    let mary = home.listed_primary("mary");
+    let mary = home.make("mary");
     let secret = home.gpg(&["--export-secret-keys", "mary"]);
     let binary = write(dir.path(), "secret.gpg", &[home.export("mary"), secret].concat());
     let text = home.gpg(&["--armor", "--export-secret-keys", "mary"]);
@@ -167,7 +167,7 @@ fn no_program_is_run() {
         return assert!(found.export(Form { minimal: true, armored: true }, days(1)).is_ok());
     }
     let home = Home::new(Kind::Keybox);
-    let mary = home.listed_primary("mary");
+    let mary = home.make("mary");
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "stores::no_program_is_run", "--nocapture"])
         .env_clear()
