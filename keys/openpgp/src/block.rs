@@ -27,6 +27,9 @@ pub enum BlockError {
     /// There is more than one primary key.
     #[error("two certificates where one is expected")]
     TwoKeys,
+    /// It has not the key that it is listed with.
+    #[error("a certificate that has other keys than it is listed with")]
+    OtherKeys,
     /// There are secret keys in it, which are nobody's business here.
     #[error("secret keys; export the public ones and store those")]
     SecretKey,

@@ -27,10 +27,11 @@ pub struct Found {
 }
 
 impl Found {
-    pub(crate) fn new(octets: Vec<u8>, path: PathBuf, wanted: Wanted) -> Result<Self, BlockError> {
+    /// The certificate that these octets are, if it has the key.
+    pub(crate) fn new(octets: Vec<u8>, path: &Path, wanted: Wanted) -> Result<Self, BlockError> {
         let keys = Block::read(&octets)?.keys();
-        let asked = *keys.iter().find(|key| wanted.is(key)).ok_or(BlockError::NoKey)?;
-        Ok(Self { octets, path, keys, asked, passed_over: Vec::new() })
+        let asked = *keys.iter().find(|key| wanted.is(key)).ok_or(BlockError::OtherKeys)?;
+        Ok(Self { octets, path: path.to_owned(), keys, asked, passed_over: Vec::new() })
     }
 
     pub(crate) fn with_passed_over(self, passed_over: Vec<StoreError>) -> Self {

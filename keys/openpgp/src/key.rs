@@ -75,3 +75,42 @@ fn oid(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, behind) = octets.split_first()?;
     behind.split_at_checked(usize::from(*len))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key packet of RFC 9580, appendix A.3: an Ed25519 key of version 6.
+    const V6: &[u8] =
+        b"\x06\x63\x87\x7f\xe3\x1b\0\0\0\x20\xf9\x4d\xa7\xbb\x48\xd6\x0a\x61\xe5\x67\x70\x6a\x65\x87\
+        \xd0\x33\x19\x99\xbb\x9d\x89\x1a\x08\x24\x2e\xad\x84\x54\x3d\xf8\x95\xa3";
+
+    #[test]
+    fn a_key_of_version_6_has_the_fingerprint_of_the_standard_and_a_keygrip() {
+        let key = Key::read(V6).unwrap();
+        let fingerprint = "CB186C4F0609A697E4D52DFA6C722B0C1F1E27C18A56708F6525EC27BAD9ACC9";
+        assert_eq!(key.fingerprint().to_string(), fingerprint);
+        let point = PublicKey::ecc(Curve::Ed25519, &V6[10..]).unwrap();
+        assert_eq!(key.keygrip(), Some(point.keygrip()));
+    }
+
+    #[test]
+    fn the_same_key_has_one_keygrip_in_every_form() {
+        let native = Key::read(V6).unwrap().keygrip();
+        let prefixed =
+            [b"\x04\0\0\0\0\x16", &*Curve::Ed25519.oid_field(), b"\x01\x07\x40", &V6[10..]].concat();
+        assert_eq!(Key::read(&prefixed).unwrap().keygrip(), native);
+        let counted = [b"\x05\0\0\0\0\x16\0\0\0\x2d", &prefixed[6..]].concat();
+        assert_eq!(Key::read(&counted).unwrap().keygrip(), native);
+    }
+
+    #[test]
+    fn keys_that_cards_have_not_or_that_are_cut_off_have_no_keygrip() {
+        let dsa = b"\x04\0\0\0\0\x11\0\x08\xff";
+        assert_eq!(Key::read(dsa).unwrap().keygrip(), None);
+        for end in 1..V6.len() {
+            assert_eq!(Key::read(&V6[..end]).unwrap().keygrip(), None);
+        }
+        assert_eq!(Key::read(b""), None);
+    }
+}

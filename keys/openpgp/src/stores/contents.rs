@@ -5,14 +5,15 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::path::Path;
 
 use claviger_keys::keybox;
 
 use crate::armor;
 use crate::block::Block;
-use crate::packet::{PacketError, Packets, tag};
+use crate::packet::{Packets, tag};
 use crate::stores::{Trouble, Wanted};
-use crate::{BlockError, Key};
+use crate::{BlockError, Found, Key};
 
 /// The most certificates that are read of a file.
 pub const MAX_CERTIFICATES: usize = 100_000;
@@ -62,6 +63,12 @@ impl Place {
     pub(super) fn has(&self, wanted: Wanted) -> bool {
         self.keys.iter().any(|key| wanted.is(key))
     }
+
+    /// The certificate, asked for by its first key.
+    pub(super) fn found(&self, octets: &[u8], path: &Path) -> Option<Found> {
+        let first = self.keys.first()?.fingerprint().into();
+        Found::new(octets.get(self.range.clone())?.to_vec(), path, first).ok()
+    }
 }
 
 /// The certificates of a file, and the first thing that could not be read.
@@ -93,19 +100,26 @@ impl Contents {
     }
 
     /// Each public key packet begins a certificate. After broken octets nothing is read any more, and the certificate
-    /// in which they stand is not known: its revocation may be what is broken.
+    /// in which they stand is not known: its revocation may be what is broken. A secret key anywhere makes the whole file
+    /// one that does not belong here.
     fn read_packets(&mut self, ring: &[u8]) {
-        let (starts, end) = match starts(ring) {
-            Ok(starts) => (starts, Some(ring.len())),
-            Err((starts, error)) => {
-                self.note(Trouble::Block(error));
-                (starts, None)
+        let (mut start, mut at) = (None, 0_usize);
+        for packet in Packets::new(ring) {
+            match packet {
+                Err(error) => return self.note(Trouble::Block(error.into())),
+                Ok(packet) => match packet.tag {
+                    tag::SECRET_KEY | tag::SECRET_SUBKEY => return *self = Self::of_secret_keys(),
+                    tag::PUBLIC_KEY => self.add(ring, start.replace(at).map(|start| start..at)),
+                    _ => {}
+                },
             }
-        };
-        let ends = starts.iter().skip(1).copied().chain(end);
-        for (start, end) in starts.iter().copied().zip(ends) {
-            self.add(ring, Some(start..end));
+            at = at.saturating_add(packet.map_or(0, |packet| packet.raw.len()));
         }
+        self.add(ring, start.map(|start| start..at));
+    }
+
+    fn of_secret_keys() -> Self {
+        Self { places: Vec::new(), trouble: Some(Trouble::Block(BlockError::SecretKey)) }
     }
 
     fn add(&mut self, octets: &[u8], range: Option<Range<usize>>) {
@@ -127,31 +141,81 @@ impl Contents {
     }
 }
 
-/// Where certificates begin, as far as packets go. A secret key anywhere makes the whole file one that does not belong
-/// here.
-fn starts(ring: &[u8]) -> Result<Vec<usize>, (Vec<usize>, BlockError)> {
-    let (mut starts, mut at) = (Vec::new(), 0_usize);
-    for packet in Packets::new(ring) {
-        let packet = match packet {
-            Ok(packet) => packet,
-            Err(error) => return Err((starts, broken(error))),
-        };
-        match packet.tag {
-            tag::SECRET_KEY | tag::SECRET_SUBKEY => return Err((Vec::new(), BlockError::SecretKey)),
-            tag::PUBLIC_KEY => starts.push(at),
-            _ => {}
-        }
-        at = at.saturating_add(packet.raw.len());
-    }
-    Ok(starts)
-}
-
-fn broken(error: PacketError) -> BlockError {
-    error.into()
-}
-
 /// Where a part of some octets stands in them.
 fn range_of(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
     let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     Some(start..start.checked_add(part.len())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Fingerprint, PacketError};
+
+    fn packet(tag: u8, body: &[u8]) -> Vec<u8> {
+        [&[0xc0 | tag, body.len() as u8], body].concat()
+    }
+
+    fn certificate(number: u8) -> Vec<u8> {
+        [packet(tag::PUBLIC_KEY, &[4, 0, 0, 0, number, 22]), packet(tag::USER_ID, &[number])].concat()
+    }
+
+    fn ring(numbers: impl IntoIterator<Item = u8>) -> Vec<u8> {
+        numbers.into_iter().flat_map(certificate).collect()
+    }
+
+    fn read(ring: &[u8]) -> (Vec<Range<usize>>, Option<Trouble>) {
+        let contents = Contents::read(Form::Packets, ring);
+        (contents.places.into_iter().map(|place| place.range).collect(), contents.trouble)
+    }
+
+    #[test]
+    fn every_certificate_has_its_place_and_keys() {
+        let ring = [packet(12, b"trust"), ring(0..3), packet(12, b"trust")].concat();
+        let contents = Contents::read(Form::of(&ring).unwrap(), &ring);
+        assert_eq!(
+            contents.places.iter().map(|place| place.range.clone()).collect::<Vec<_>>(),
+            [7..18, 18..29, 29..47]
+        );
+        for (number, place) in contents.places.iter().enumerate() {
+            let key = Fingerprint::of_key(&[4, 0, 0, 0, number as u8, 22]).unwrap();
+            assert!(place.has(key.into()));
+            assert!(!place.has(Fingerprint::of_key(&[4, 0, 0, 0, 9, 22]).unwrap().into()));
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_cut_off_is_not_known_nor_is_what_follows() {
+        let ring = ring(0..3);
+        assert_eq!(read(&ring), (vec![0..11, 11..22, 22..33], None));
+        let cut_off = Some(Trouble::Block(BlockError::Packet(PacketError::CutOff)));
+        assert_eq!(read(&ring[..32]), (vec![0..11, 11..22], cut_off.clone()));
+        let broken = [&ring[..21], b"\x00", &ring[21..]].concat();
+        assert_eq!(read(&broken).0, vec![0..11]);
+        assert_eq!(read(b""), (vec![], None));
+    }
+
+    #[test]
+    fn a_secret_key_spoils_the_whole_file() {
+        for secret in [tag::SECRET_KEY, tag::SECRET_SUBKEY] {
+            let ring = [ring(0..3), packet(secret, b"\x04"), certificate(3)].concat();
+            assert_eq!(read(&ring), (vec![], Some(Trouble::Block(BlockError::SecretKey))));
+        }
+    }
+
+    #[test]
+    fn certificates_beyond_the_limit_are_told() {
+        let ring = certificate(0).repeat(MAX_CERTIFICATES + 1);
+        let (places, trouble) = read(&ring);
+        assert_eq!((places.len(), trouble), (MAX_CERTIFICATES, Some(Trouble::TooManyCertificates)));
+    }
+
+    #[test]
+    fn the_octets_tell_the_form() {
+        assert_eq!(Form::of(b"\0\0\0\x20\x01\x01\0\0KBXf"), Some(Form::Keybox));
+        assert_eq!(Form::of(&certificate(0)), Some(Form::Packets));
+        assert_eq!(Form::of(b"Hello,\n-----BEGIN PGP PUBLIC KEY BLOCK-----\n"), Some(Form::Armored));
+        assert_eq!(Form::of(b"Hello,\n"), None);
+        assert_eq!(Form::of(b""), Some(Form::Packets), "an empty keyring is one");
+    }
 }

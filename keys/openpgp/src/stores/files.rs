@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::block::Block;
+use crate::Found;
 use crate::stores::contents::{Contents, Form, Place};
 use crate::stores::{Trouble, Wanted};
 
@@ -47,8 +47,8 @@ impl Stamp {
 }
 
 impl Files {
-    /// The stored octets of the first certificate in a file that has the key.
-    pub(super) fn find(&self, path: &Path, wanted: Wanted) -> Result<Option<Vec<u8>>, Trouble> {
+    /// The first certificate in a file that has the key.
+    pub(super) fn find(&self, path: &Path, wanted: Wanted) -> Result<Option<Found>, Trouble> {
         let mut files = self.lock();
         let known = match current(&mut files, path) {
             Ok(known) => known,
@@ -112,8 +112,8 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// The octets of a certificate. The file may have changed since its places were noted.
-fn cut(path: &Path, form: Form, place: &Place, wanted: Wanted) -> Result<Vec<u8>, Trouble> {
+/// The certificate at a place. The file may have changed since that was noted.
+fn cut(path: &Path, form: Form, place: &Place, wanted: Wanted) -> Result<Found, Trouble> {
     let octets = match form {
         Form::Packets | Form::Keybox => cut_file(path, place)?,
         Form::Armored => {
@@ -122,8 +122,7 @@ fn cut(path: &Path, form: Form, place: &Place, wanted: Wanted) -> Result<Vec<u8>
             octets.get(place.range.clone()).ok_or(Trouble::Changed)?.to_vec()
         }
     };
-    let is_there = Block::read(&octets).is_ok_and(|block| block.keys().iter().any(|key| wanted.is(key)));
-    is_there.then_some(octets).ok_or(Trouble::Changed)
+    Found::new(octets, path, wanted).map_err(|_| Trouble::Changed)
 }
 
 fn cut_file(path: &Path, place: &Place) -> io::Result<Vec<u8>> {

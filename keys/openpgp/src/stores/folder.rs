@@ -5,23 +5,24 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::Found;
 use crate::stores::files::Files;
 use crate::stores::{StoreError, Trouble, Wanted};
 
 /// The most files that are looked at in a directory.
 pub const MAX_FILES: usize = 20_000;
 
-/// The first file that has a certificate with the key, and the octets of that.
+/// The first certificate in a directory that has the key.
 pub(super) fn find(
     directory: &Path,
     wanted: Wanted,
     files: &Files,
     unread: &mut Vec<StoreError>,
-) -> Option<(PathBuf, Vec<u8>)> {
+) -> Option<Found> {
     if let Some(path) = by_name(directory, wanted)
-        && let Ok(Some(octets)) = files.find(&path, wanted)
+        && let Ok(Some(found)) = files.find(&path, wanted)
     {
-        return Some((path, octets));
+        return Some(found);
     }
     let mut note = |path: &Path, trouble| unread.push(StoreError { path: path.to_owned(), trouble });
     let paths = list(directory).unwrap_or_else(|trouble| {
@@ -30,7 +31,7 @@ pub(super) fn find(
     });
     for path in paths {
         match files.find(&path, wanted) {
-            Ok(Some(octets)) => return Some((path, octets)),
+            Ok(Some(found)) => return Some(found),
             Ok(None) | Err(Trouble::NotOpenPgp | Trouble::NotFile | Trouble::Io(io::ErrorKind::NotFound)) => {
             }
             Err(trouble) => note(&path, trouble),

@@ -22,6 +22,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use crate::Found;
 use crate::block::MAX_CERTIFICATE;
 use crate::stores::{Trouble, Wanted};
 
@@ -80,13 +81,13 @@ pub(super) fn is_database(path: &Path) -> bool {
         && start == MAGIC
 }
 
-/// The stored octets of the certificate that has the key.
-pub(super) fn find(path: &Path, wanted: Wanted) -> Result<Option<Vec<u8>>, Trouble> {
+/// The certificate that has the key.
+pub(super) fn find(path: &Path, wanted: Wanted) -> Result<Option<Found>, Trouble> {
     for _ in 0..TRIES {
         if let Some(before) = state(path)? {
             let found = search(path, wanted);
             if state(path)? == Some(before) {
-                return found.map_err(Trouble::Database);
+                return Ok(found?.map(|octets| Found::new(octets, path, wanted)).transpose()?);
             }
         }
         std::thread::sleep(PAUSE);
@@ -121,6 +122,7 @@ fn journal(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// The stored octets.
 fn search(path: &Path, wanted: Wanted) -> Result<Option<Vec<u8>>, DatabaseError> {
     let database = open(path)?;
     let version: String =

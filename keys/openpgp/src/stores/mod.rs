@@ -1,8 +1,8 @@
 //! Local stores of certificates, in the order in which they are asked.
 //!
 //! 1. The files and directories that are named as extra, in their order.
-//! 2. GnuPG's home. If `common.conf` there says `use-keyboxd`: `public-keys.d/pubring.db`, and then `pubring.kbx` and
-//!    `pubring.gpg`, which are what remains from before; without that line the database comes last.
+//! 2. GnuPG's home: `pubring.kbx`, `pubring.gpg`, `public-keys.d/pubring.db`; the last one first if `common.conf` there
+//!    says `use-keyboxd`, because the others are then what remains from before.
 //! 3. The shared OpenPGP certificate directory.
 //!
 //! The first that has the key answers, and its copy is handed out as it is; copies are not merged. A store that cannot
@@ -17,6 +17,7 @@
 mod contents;
 mod files;
 mod folder;
+mod gnupg;
 mod keyboxd;
 
 use std::io;
@@ -26,6 +27,7 @@ use claviger_keys::Keygrip;
 use claviger_keys::keybox::KeyboxError;
 
 pub use self::contents::MAX_CERTIFICATES;
+use self::contents::{Contents, Form};
 use self::files::Files;
 pub use self::files::MAX_FILE;
 pub use self::folder::MAX_FILES;
@@ -65,36 +67,30 @@ impl From<Keygrip> for Wanted {
 /// The stores of a user. Nothing is read before something is looked for.
 #[derive(Debug, Default)]
 pub struct Stores {
-    stores: Vec<Store>,
+    extra: Vec<PathBuf>,
+    home: PathBuf,
+    shared: Option<PathBuf>,
     files: Files,
-}
-
-/// A store: a path, and whether somebody named it, so that its absence is worth telling.
-#[derive(Debug, Clone)]
-struct Store {
-    path: PathBuf,
-    named: bool,
 }
 
 impl Stores {
     /// The stores of a GnuPG home, behind extra ones: files and directories.
     #[must_use]
     pub fn of_home(home: &Path, extra: &[PathBuf]) -> Self {
-        let named = extra.iter().map(|path| Store { path: path.clone(), named: true });
-        let usual = files_of_home(home).into_iter().map(|path| Store { path, named: false });
-        Self { stores: named.chain(usual).collect(), files: Files::default() }
+        Self { extra: extra.to_vec(), home: home.to_owned(), ..Self::default() }
     }
 
     /// The same, and the shared certificate directory last: see [`certificate_directory`].
     #[must_use]
-    pub fn and_certificate_directory(mut self, path: PathBuf) -> Self {
-        self.stores.push(Store { path, named: false });
-        self
+    pub fn and_certificate_directory(self, path: PathBuf) -> Self {
+        Self { shared: Some(path), ..self }
     }
 
     /// The paths that are asked, in their order.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.stores.iter().map(|store| store.path.as_path())
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let home = gnupg::stores(&self.home);
+        self.extra.iter().cloned().chain(home).chain(self.shared.clone()).collect()
     }
 
     /// The certificate that has the key, from the first store that has it.
@@ -104,25 +100,15 @@ impl Stores {
     pub fn find(&self, wanted: impl Into<Wanted>) -> Result<Found, NotFound> {
         let wanted = wanted.into();
         let mut unread = Vec::new();
-        for store in &self.stores {
-            match self.find_in(store, wanted, &mut unread) {
-                Some((path, octets)) => match Found::new(octets, path.clone(), wanted) {
-                    Ok(found) => return Ok(found.with_passed_over(unread)),
-                    Err(error) => unread.push(StoreError { path, trouble: error.into() }),
-                },
-                None => continue,
+        for path in self.paths() {
+            if let Some(found) = self.find_in(&path, wanted, &mut unread) {
+                return Ok(found.with_passed_over(unread));
             }
         }
         Err(NotFound { unread })
     }
 
-    fn find_in(
-        &self,
-        store: &Store,
-        wanted: Wanted,
-        unread: &mut Vec<StoreError>,
-    ) -> Option<(PathBuf, Vec<u8>)> {
-        let path = &store.path;
+    fn find_in(&self, path: &Path, wanted: Wanted, unread: &mut Vec<StoreError>) -> Option<Found> {
         if path.is_dir() {
             return folder::find(path, wanted, &self.files, unread);
         }
@@ -132,27 +118,29 @@ impl Stores {
             self.files.find(path, wanted)
         };
         match found {
-            Ok(octets) => octets.map(|octets| (path.clone(), octets)),
-            Err(Trouble::Io(io::ErrorKind::NotFound)) if !store.named => None,
+            Ok(found) => found,
+            // Hardly anybody has all of them. Those that were named are missed.
+            Err(Trouble::Io(io::ErrorKind::NotFound)) if !self.extra.iter().any(|extra| extra == path) => {
+                None
+            }
             Err(trouble) => {
-                unread.push(StoreError { path: path.clone(), trouble });
+                unread.push(StoreError { path: path.to_owned(), trouble });
                 None
             }
         }
     }
 }
 
-/// Where GnuPG keeps certificates, by what the home's `common.conf` says.
-fn files_of_home(home: &Path) -> Vec<PathBuf> {
-    let mut files = ["pubring.kbx", "pubring.gpg"].map(|name| home.join(name)).to_vec();
-    let database = home.join("public-keys.d").join("pubring.db");
-    files.insert(if uses_keyboxd(home) { 0 } else { files.len() }, database);
-    files
-}
-
-fn uses_keyboxd(home: &Path) -> bool {
-    std::fs::read_to_string(home.join("common.conf"))
-        .is_ok_and(|conf| conf.lines().any(|line| line.trim() == "use-keyboxd"))
+/// The certificates of a file whose octets are at hand, as far as it can be read.
+///
+/// # Errors
+/// [`Trouble`] if nothing of it can be read.
+pub fn certificates(path: &Path, file: &[u8]) -> Result<Vec<Found>, Trouble> {
+    let form = Form::of(file).ok_or(Trouble::NotOpenPgp)?;
+    let octets = form.octets(file)?;
+    let contents = Contents::read(form, &octets);
+    let found = contents.places.iter().filter_map(|place| place.found(&octets, path));
+    Ok(found.collect())
 }
 
 /// The place of the shared certificate directory: `PGP_CERT_D`, else `pgp.cert.d` in the user's data directory. The
