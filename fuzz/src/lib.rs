@@ -5,6 +5,7 @@
 pub mod assuan;
 pub mod cards;
 pub mod keys;
+pub mod openpgp;
 
 /// A target: a function that takes any octets, and panics where a promise is broken.
 pub type Target = fn(&[u8]);
@@ -15,5 +16,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assuan_session", assuan::session),
     ("card_atr", cards::card_atr),
     ("card_tlv", cards::card_tlv),
+    ("openpgp_certificates", openpgp::certificates),
     ("sexp", keys::sexp),
 ];
