@@ -85,13 +85,15 @@ impl<'a> Block<'a> {
         Ok(())
     }
 
-    /// Its keys whose version is known, the primary key first.
+    /// Its keys whose version is known, the primary key first; none if that one's is not.
     pub(crate) fn keys(&self) -> Vec<Key> {
-        self.packets
-            .iter()
-            .filter(|packet| is_key(packet.tag))
-            .filter_map(|packet| Key::read(packet.body))
-            .collect()
+        let keys =
+            self.packets.iter().filter(|packet| is_key(packet.tag)).map(|packet| Key::read(packet.body));
+        let keys: Vec<_> = keys.collect();
+        match keys.first() {
+            Some(Some(_)) => keys.into_iter().flatten().collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// The packets that may leave: what `gpg --export` exports. Left out are local signatures, those that name a
@@ -181,5 +183,7 @@ mod tests {
         let keys = Block::read(&octets).unwrap().keys();
         let expected = [KEY, SUBKEY].map(|(_, body)| crate::Fingerprint::of_key(body).unwrap());
         assert_eq!(keys.iter().map(Key::fingerprint).collect::<Vec<_>>(), expected);
+        let unknown = [packet(tag::PUBLIC_KEY, b"\x03"), packet(SUBKEY.0, SUBKEY.1)].concat();
+        assert_eq!(Block::read(&unknown).unwrap().keys(), []);
     }
 }

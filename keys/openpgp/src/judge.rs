@@ -24,8 +24,11 @@ pub(crate) const MAX_COMPONENTS: usize = 256;
 /// The most signatures by the owner.
 pub(crate) const MAX_OWN_SIGNATURES: usize = 1024;
 
-/// The longest user id that is looked at, in octets; gpg's limit is half of it.
-pub(crate) const MAX_USER_ID: usize = 4096;
+/// The most pairs of one with the other.
+pub(crate) const MAX_TRIES: usize = 65_536;
+
+/// The longest user id that is looked at, in octets, as in gpg.
+pub(crate) const MAX_USER_ID: usize = 2048;
 
 /// The longest key packet, in octets; RSA keys of 16384 bits have 2 KiB.
 pub(crate) const MAX_KEY: usize = 8192;
@@ -125,9 +128,12 @@ pub enum NotJudged {
     Block(#[from] BlockError),
     /// It has more parts, or larger ones, than are looked at.
     #[error(
-        "too large to be judged: at most {MAX_COMPONENTS} keys and user ids, {MAX_OWN_SIGNATURES} signatures of the owner, {MAX_KEY} octets in a key"
+        "too large to be judged: at most {MAX_COMPONENTS} keys and user ids, {MAX_OWN_SIGNATURES} signatures of the owner, {MAX_TRIES} pairs of them, {MAX_KEY} octets in a key"
     )]
     TooLarge,
+    /// Sequoia reads another primary key.
+    #[error("sequoia-openpgp reads another primary key in it")]
+    OtherKey,
     /// Sequoia does not understand it, or finds no binding.
     #[error("{0}")]
     Sequoia(String),
@@ -154,13 +160,22 @@ pub(crate) fn verdict(
 /// The certificate as sequoia reads it: without user attributes and what others signed.
 pub(crate) fn certificate(block: &Block<'_>, primary: Fingerprint) -> Result<Cert, NotJudged> {
     let packets: Vec<_> = block.exportable().filter(|packet| matters(packet, primary)).collect();
-    let signatures = packets.iter().filter(|packet| packet.tag == tag::SIGNATURE).count();
-    let large_key = packets.iter().any(|packet| is_key(packet.tag) && packet.body.len() > MAX_KEY);
-    if large_key || signatures > MAX_OWN_SIGNATURES || packets.len() - signatures > MAX_COMPONENTS {
+    if is_too_large(&packets) {
         return Err(NotJudged::TooLarge);
     }
     let octets: Vec<u8> = packets.iter().flat_map(|packet| packet.raw).copied().collect();
-    Cert::from_bytes(&octets).map_err(|error| NotJudged::Sequoia(reason_of(&error)))
+    let cert = Cert::from_bytes(&octets).map_err(|error| NotJudged::Sequoia(reason_of(&error)))?;
+    let is_same = cert.fingerprint().as_bytes() == primary.as_bytes();
+    if is_same { Ok(cert) } else { Err(NotJudged::OtherKey) }
+}
+
+fn is_too_large(packets: &[Packet<'_>]) -> bool {
+    let signatures = packets.iter().filter(|packet| packet.tag == tag::SIGNATURE).count();
+    let components = packets.len().saturating_sub(signatures);
+    signatures > MAX_OWN_SIGNATURES
+        || components > MAX_COMPONENTS
+        || signatures.saturating_mul(components) > MAX_TRIES
+        || packets.iter().any(|packet| is_key(packet.tag) && packet.body.len() > MAX_KEY)
 }
 
 fn matters(packet: &Packet<'_>, primary: Fingerprint) -> bool {

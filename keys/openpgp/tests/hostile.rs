@@ -132,9 +132,14 @@ fn floods_of_signatures_and_user_ids_are_worked_through_or_refused() {
     let stray = stray.sign_userid_binding(&mut signer, None, &UserID::from("somebody else")).unwrap();
     let stray = Packet::from(stray).to_vec().unwrap();
     let user_id =
-        |number: usize| Packet::from(UserID::from(format!("{number}{}", "x".repeat(4000)))).to_vec().unwrap();
-    for (user_ids, signatures, word) in [(250, 1000, "valid"), (250, 2000, "unusable"), (300, 0, "unusable")]
-    {
+        |number: usize| Packet::from(UserID::from(format!("{number}{}", "x".repeat(2000)))).to_vec().unwrap();
+    for (user_ids, signatures, word) in [
+        (250, 250, "valid"),
+        (60, 1000, "valid"),
+        (250, 300, "unusable"),
+        (0, 1100, "unusable"),
+        (300, 0, "unusable"),
+    ] {
         let user_ids: Vec<u8> = (0..user_ids).flat_map(user_id).collect();
         // Each is another one: sequoia puts equal ones together.
         let signatures = (0..signatures).flat_map(|number: u16| {

@@ -18,6 +18,9 @@ use crate::{BlockError, Found, Key};
 /// The most certificates that are read of a file.
 pub const MAX_CERTIFICATES: usize = 100_000;
 
+/// The most keys that are known of one file, and of all: what they take stays within 32 MiB.
+pub(super) const MAX_KNOWN_KEYS: usize = 400_000;
+
 const KEYBOX_MAGIC: &[u8] = b"KBXf";
 const KEYBOX_MAGIC_AT: usize = 8;
 
@@ -75,6 +78,7 @@ impl Place {
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) places: Vec<Place>,
+    pub(super) keys: usize,
     pub(super) trouble: Option<Trouble>,
 }
 
@@ -119,18 +123,22 @@ impl Contents {
     }
 
     fn of_secret_keys() -> Self {
-        Self { places: Vec::new(), trouble: Some(Trouble::Block(BlockError::SecretKey)) }
+        Self { trouble: Some(Trouble::Block(BlockError::SecretKey)), ..Self::default() }
     }
 
     fn add(&mut self, octets: &[u8], range: Option<Range<usize>>) {
-        if self.places.len() >= MAX_CERTIFICATES {
+        if self.places.len() >= MAX_CERTIFICATES || self.keys >= MAX_KNOWN_KEYS {
             return self.note(Trouble::TooManyCertificates);
         }
         let Some((range, block)) = range.and_then(|range| Some((range.clone(), octets.get(range)?))) else {
             return;
         };
         match Block::read(block) {
-            Ok(block) => self.places.push(Place { range, keys: block.keys() }),
+            Ok(block) => {
+                let keys = block.keys();
+                self.keys = self.keys.saturating_add(keys.len());
+                self.places.push(Place { range, keys });
+            }
             Err(error) => self.note(Trouble::Block(error)),
         }
     }

@@ -7,8 +7,10 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use zeroize::Zeroize as _;
+
 use crate::Found;
-use crate::stores::contents::{Contents, Form, Place};
+use crate::stores::contents::{Contents, Form, MAX_KNOWN_KEYS, Place};
 use crate::stores::{Trouble, Wanted};
 
 /// The largest file that is read.
@@ -17,7 +19,13 @@ pub const MAX_FILE: u64 = 128 << 20;
 /// What is known of files.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    known: Mutex<HashMap<PathBuf, Known>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    files: HashMap<PathBuf, Known>,
+    keys: usize,
 }
 
 /// A file when it was read last.
@@ -49,14 +57,8 @@ impl Stamp {
 impl Files {
     /// The first certificate in a file that has the key.
     pub(super) fn find(&self, path: &Path, wanted: Wanted) -> Result<Option<Found>, Trouble> {
-        let mut files = self.lock();
-        let known = match current(&mut files, path) {
-            Ok(known) => known,
-            Err(trouble) => {
-                files.remove(path);
-                return Err(trouble);
-            }
-        };
+        let mut memory = self.lock();
+        let known = memory.current(path)?;
         let form = known.form.ok_or(Trouble::NotOpenPgp)?;
         match (known.contents.places.iter().find(|place| place.has(wanted)), &known.contents.trouble) {
             (Some(place), _) => cut(path, form, place, wanted).map(Some),
@@ -65,18 +67,45 @@ impl Files {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets files of a directory that are no more, given those that are, by name.
+    pub(super) fn keep(&self, directory: &Path, present: &[PathBuf]) {
+        let mut memory = self.lock();
+        let is_present = |path: &PathBuf| !path.starts_with(directory) || present.binary_search(path).is_ok();
+        let gone: Vec<_> = memory.files.keys().filter(|path| !is_present(path)).cloned().collect();
+        gone.iter().for_each(|path| memory.forget(path));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is in a file now.
-fn current<'a>(files: &'a mut HashMap<PathBuf, Known>, path: &Path) -> Result<&'a Known, Trouble> {
-    let stamp = Stamp::of(&regular(path)?);
-    if files.get(path).is_none_or(|known| known.stamp != stamp) {
-        files.insert(path.to_owned(), read(path)?);
+impl Memory {
+    /// What is in a file now.
+    fn current(&mut self, path: &Path) -> Result<&Known, Trouble> {
+        let stamp = regular(path).map(|metadata| Stamp::of(&metadata));
+        let is_known = self.files.get(path).is_some_and(|known| Ok(&known.stamp) == stamp.as_ref());
+        if !is_known {
+            self.forget(path);
+            stamp?;
+            self.learn(path, read(path)?);
+        }
+        self.files.get(path).ok_or(Trouble::Changed)
     }
-    files.get(path).ok_or(Trouble::Changed)
+
+    /// Where too much would be known, everything else is forgotten.
+    fn learn(&mut self, path: &Path, known: Known) {
+        if self.keys.saturating_add(known.contents.keys) > MAX_KNOWN_KEYS {
+            *self = Self::default();
+        }
+        self.keys = self.keys.saturating_add(known.contents.keys);
+        self.files.insert(path.to_owned(), known);
+    }
+
+    fn forget(&mut self, path: &Path) {
+        let keys = self.files.remove(path).map_or(0, |known| known.contents.keys);
+        self.keys = self.keys.saturating_sub(keys);
+    }
 }
 
 /// The metadata of a regular file. Anything else is not opened: a pipe would keep us waiting.
@@ -91,24 +120,30 @@ fn regular(path: &Path) -> Result<Metadata, Trouble> {
     Ok(metadata)
 }
 
+/// Reads a file. Should there be secret keys in it, nothing of them stays in memory.
 fn read(path: &Path) -> Result<Known, Trouble> {
     let file = File::open(path)?;
     let stamp = Stamp::of(&file.metadata()?);
-    let octets = read_all(file)?;
+    let mut octets = read_all(file, stamp.len)?;
     let form = Form::of(&octets);
-    let contents = match form {
-        Some(form) => match form.octets(&octets) {
-            Ok(octets) => Contents::read(form, &octets),
-            Err(trouble) => Contents { trouble: Some(trouble), ..Contents::default() },
-        },
-        None => Contents::default(),
-    };
+    let contents = form.map(|form| contents(form, &octets)).unwrap_or_default();
+    if contents.trouble.as_ref().is_some_and(Trouble::is_secret) {
+        octets.zeroize();
+    }
     Ok(Known { stamp, form, contents })
 }
 
-fn read_all(file: File) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut octets)?;
+fn contents(form: Form, file: &[u8]) -> Contents {
+    match form.octets(file) {
+        Ok(octets) => Contents::read(form, &octets),
+        Err(trouble) => Contents { trouble: Some(trouble), ..Contents::default() },
+    }
+}
+
+/// Into one piece of memory, from the beginning.
+fn read_all(file: File, len: u64) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::with_capacity(usize::try_from(len.min(MAX_FILE)).unwrap_or_default());
+    file.take(len.min(MAX_FILE)).read_to_end(&mut octets)?;
     Ok(octets)
 }
 
@@ -117,7 +152,9 @@ fn cut(path: &Path, form: Form, place: &Place, wanted: Wanted) -> Result<Found, 
     let octets = match form {
         Form::Packets | Form::Keybox => cut_file(path, place)?,
         Form::Armored => {
-            let file = read_all(File::open(path)?)?;
+            let file = File::open(path)?;
+            let len = file.metadata()?.len();
+            let file = read_all(file, len)?;
             let octets = form.octets(&file)?;
             octets.get(place.range.clone()).ok_or(Trouble::Changed)?.to_vec()
         }

@@ -29,6 +29,7 @@ pub(super) fn find(
         note(directory, trouble);
         Vec::new()
     });
+    files.keep(directory, &paths);
     for path in paths {
         match files.find(&path, wanted) {
             Ok(Some(found)) => return Some(found),

@@ -215,6 +215,13 @@ pub enum Trouble {
     Changed,
 }
 
+impl Trouble {
+    /// Whether it is that there are secret keys.
+    const fn is_secret(&self) -> bool {
+        matches!(self, Self::Block(BlockError::SecretKey) | Self::Armor(ArmorError::PrivateKey))
+    }
+}
+
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self::Io(error.kind())
