@@ -19,12 +19,13 @@ mod files;
 mod folder;
 mod gnupg;
 mod keyboxd;
+mod trouble;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use claviger_keys::Keygrip;
-use claviger_keys::keybox::KeyboxError;
 
 pub use self::contents::MAX_CERTIFICATES;
 use self::contents::{Contents, Form};
@@ -32,7 +33,8 @@ use self::files::Files;
 pub use self::files::MAX_FILE;
 pub use self::folder::MAX_FILES;
 pub use self::keyboxd::DatabaseError;
-use crate::{ArmorError, BlockError, Fingerprint, Found, Key};
+pub use self::trouble::{NotFound, StoreError, Trouble};
+use crate::{Fingerprint, Found, Key};
 
 /// What a key is asked for by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +148,7 @@ pub fn certificates(path: &Path, file: &[u8]) -> Result<Vec<Found>, Trouble> {
 /// The place of the shared certificate directory: `PGP_CERT_D`, else `pgp.cert.d` in the user's data directory. The
 /// environment is handed in.
 #[must_use]
-pub fn certificate_directory(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+pub fn certificate_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     path("PGP_CERT_D").or_else(|| {
         let data = path("XDG_DATA_HOME")
@@ -156,74 +158,39 @@ pub fn certificate_directory(variable: impl Fn(&str) -> Option<std::ffi::OsStrin
     })
 }
 
-/// No store has the key, as far as they could be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no local store has an OpenPGP certificate with that key")]
-pub struct NotFound {
-    /// Those that could not be read.
-    pub unread: Vec<StoreError>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A store, or a file in one, that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {trouble}", path.display())]
-pub struct StoreError {
-    /// Its path.
-    pub path: PathBuf,
-    /// What was in the way.
-    pub trouble: Trouble,
-}
-
-/// What keeps a store from being read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// The system refuses.
-    #[error("{0}")]
-    Io(io::ErrorKind),
-    /// It is neither a file nor a directory.
-    #[error("neither a file nor a directory")]
-    NotFile,
-    /// It is larger than [`MAX_FILE`].
-    #[error("{octets} octets; at most {MAX_FILE} are read")]
-    TooLarge {
-        /// How large it is.
-        octets: u64,
-    },
-    /// It is nothing of OpenPGP.
-    #[error("neither OpenPGP packets, nor armored ones, nor a keybox, nor keyboxd's database")]
-    NotOpenPgp,
-    /// The armor is broken.
-    #[error(transparent)]
-    Armor(#[from] ArmorError),
-    /// A certificate is broken or beyond a limit.
-    #[error(transparent)]
-    Block(#[from] BlockError),
-    /// The keybox is broken.
-    #[error(transparent)]
-    Keybox(#[from] KeyboxError),
-    /// The database cannot be read.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// It has more than [`MAX_CERTIFICATES`].
-    #[error("more than {MAX_CERTIFICATES} certificates")]
-    TooManyCertificates,
-    /// The directory has more than [`MAX_FILES`].
-    #[error("more than {MAX_FILES} files")]
-    TooManyFiles,
-    /// The file was changed while it was read.
-    #[error("changed while it was read")]
-    Changed,
-}
-
-impl Trouble {
-    /// Whether it is that there are secret keys.
-    const fn is_secret(&self) -> bool {
-        matches!(self, Self::Block(BlockError::SecretKey) | Self::Armor(ArmorError::PrivateKey))
+    #[test]
+    fn the_certificate_directory_is_where_its_draft_says() {
+        let place = |environment: &[(&str, &str)]| {
+            let value = |name: &str| {
+                environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+            };
+            certificate_directory(value).map(|path| path.to_str().unwrap().to_owned())
+        };
+        let home = ("HOME", "/home/mary");
+        assert_eq!(place(&[home]).as_deref(), Some("/home/mary/.local/share/pgp.cert.d"));
+        assert_eq!(place(&[home, ("XDG_DATA_HOME", "/data")]).as_deref(), Some("/data/pgp.cert.d"));
+        assert_eq!(place(&[home, ("XDG_DATA_HOME", "data")]), place(&[home]), "relative ones do not count");
+        assert_eq!(place(&[home, ("PGP_CERT_D", "/certs")]).as_deref(), Some("/certs"));
+        assert_eq!(place(&[home, ("PGP_CERT_D", "")]), place(&[home]));
+        assert_eq!(place(&[]), None);
     }
-}
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error.kind())
+    #[test]
+    fn stores_are_asked_in_the_order_that_is_promised() {
+        let stores = Stores::of_home(Path::new("/home"), &["/extra".into(), "/more".into()]);
+        let paths = stores.and_certificate_directory("/certs".into()).paths();
+        let expected = [
+            "/extra",
+            "/more",
+            "/home/pubring.kbx",
+            "/home/pubring.gpg",
+            "/home/public-keys.d/pubring.db",
+            "/certs",
+        ];
+        assert_eq!(paths, expected.map(PathBuf::from));
     }
 }
