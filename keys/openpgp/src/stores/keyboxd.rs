@@ -142,7 +142,8 @@ fn search(path: &Path, wanted: Wanted) -> Result<Option<Vec<u8>>, DatabaseError>
 
 /// Opens without a lock and for reading only; with what SQLite has against hostile files.
 fn open(path: &Path) -> Result<Connection, DatabaseError> {
-    let uri = format!("file:{}?immutable=1", percent_encode(path.as_os_str().as_bytes(), PATH));
+    let path = std::path::absolute(path).map_err(|error| DatabaseError::Broken(error.to_string()))?;
+    let uri = format!("file://{}?immutable=1", percent_encode(path.as_os_str().as_bytes(), PATH));
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(uri, flags)?;

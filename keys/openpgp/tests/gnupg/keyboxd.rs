@@ -27,9 +27,9 @@ fn keys(user: &str) -> Vec<(Fingerprint, Keygrip)> {
     lines.chunks_exact(2).map(|pair| (pair[0].parse().unwrap(), pair[1].parse().unwrap())).collect()
 }
 
-/// A home with the sample, and where it is.
+/// A home with the sample, and where it is; of a name that is not for URIs.
 fn home() -> (TempDir, PathBuf) {
-    let dir = TempDir::new().unwrap();
+    let dir = tempfile::Builder::new().prefix("a ?#%41é&").tempdir().unwrap();
     let path = write(dir.path(), "public-keys.d/pubring.db", &sample("pubring.db"));
     (dir, path)
 }
