@@ -15,6 +15,22 @@
 //! what the owner of the primary key signed: a time is handed in, and what others certified is not looked at. So a
 //! revocation by another key that the owner appointed for it is not seen.
 //!
+//! ```no_run
+//! # use std::{env, path::Path, time::SystemTime};
+//! use claviger_openpgp::{Fingerprint, Form, Stores, stores::certificate_directory};
+//!
+//! let mut stores = Stores::of_home(Path::new("/home/mary/.gnupg"), &[]);
+//! if let Some(shared) = certificate_directory(|name| env::var_os(name)) {
+//!     stores = stores.and_certificate_directory(shared);
+//! }
+//! let fingerprint: Fingerprint = "6C5B317F36DF2722F542BF8EDFC176E0C8ECE1FE".parse()?;
+//! let found = stores.find(fingerprint)?;
+//! let now = SystemTime::now();
+//! println!("{} {}", found.path().display(), found.verdict(now).of_both().word());
+//! let octets = found.export(Form { minimal: true, armored: false }, now)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! GnuPG is never run, secret keys are never read, nothing is ever written or fetched, and nothing at all happens before
 //! something is looked for.
 
