@@ -36,11 +36,10 @@ impl Form {
     /// The form of a file, nothing if it is none of ours. An empty one has no certificates in any form.
     pub(super) fn of(file: &[u8]) -> Option<Self> {
         let Some(first) = file.first() else { return Some(Self::Packets) };
+        let is_keybox = || file.get(KEYBOX_MAGIC_AT..).is_some_and(|rest| rest.starts_with(KEYBOX_MAGIC));
         match first {
-            _ if file.get(KEYBOX_MAGIC_AT..).is_some_and(|rest| rest.starts_with(KEYBOX_MAGIC)) => {
-                Some(Self::Keybox)
-            }
             0x80.. => Some(Self::Packets),
+            _ if is_keybox() => Some(Self::Keybox),
             _ => armor::is_armored(file).then_some(Self::Armored),
         }
     }
@@ -222,6 +221,7 @@ mod tests {
     fn the_octets_tell_the_form() {
         assert_eq!(Form::of(b"\0\0\0\x20\x01\x01\0\0KBXf"), Some(Form::Keybox));
         assert_eq!(Form::of(&certificate(0)), Some(Form::Packets));
+        assert_eq!(Form::of(b"\x98\x33\x04\0\0\0\0\x16KBXf"), Some(Form::Packets), "a key may look so");
         assert_eq!(Form::of(b"Hello,\n-----BEGIN PGP PUBLIC KEY BLOCK-----\n"), Some(Form::Armored));
         assert_eq!(Form::of(b"Hello,\n"), None);
         assert_eq!(Form::of(b""), Some(Form::Packets), "an empty keyring is one");
