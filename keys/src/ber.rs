@@ -1,10 +1,13 @@
-//! A tolerant reader of ASN.1's tag, length and value (X.690), for certificates and keys as they are met in the field.
+//! ASN.1's tag, length and value (X.690): a tolerant reader, for certificates and keys as they are met in the field, and
+//! a strict writer.
 //!
-//! It takes what DER forbids and BER or no standard at all allows: lengths written longer than need be, the indefinite
-//! length, and octets behind the end. It never looks into a value that it was not asked to open. Whoever compares or
-//! hands on octets gets them as they stand.
+//! The reader takes what DER forbids and BER or no standard at all allows: lengths written longer than need be, the
+//! indefinite length, and octets behind the end. It never looks into a value that it was not asked to open. Whoever
+//! compares or hands on octets gets them as they stand.
 
 use std::ops::Range;
+
+use crate::public::without_zeros;
 
 /// BOOLEAN.
 pub(crate) const BOOLEAN: u8 = 0x01;
@@ -14,6 +17,8 @@ pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
 /// OCTET STRING.
 pub(crate) const OCTET_STRING: u8 = 0x04;
+/// NULL.
+pub(crate) const NULL: u8 = 0x05;
 /// OBJECT IDENTIFIER.
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 /// SEQUENCE, and SEQUENCE OF.
@@ -127,12 +132,9 @@ impl<'a> Reader<'a> {
 
     /// The next element, which must have this tag.
     pub(crate) fn expect(&mut self, wanted: u8) -> Result<Element<'a>, BerError> {
-        let at = self.at;
-        let element = self.element()?;
-        if element.tag == wanted {
-            Ok(element)
-        } else {
-            Err(BerError::Tag { at, wanted, found: element.tag })
+        match self.rest.first() {
+            Some(&found) if found != wanted => Err(BerError::Tag { at: self.at, wanted, found }),
+            _ => self.element(),
         }
     }
 
@@ -191,7 +193,7 @@ fn long_tag(octets: &[u8], at: usize) -> Result<usize, BerError> {
 /// A length of that many octets; zeros in front do not matter.
 fn long_length(octets: &[u8], size: usize, at: usize) -> Result<(usize, Option<usize>), BerError> {
     let number = octets.get(..size).ok_or(BerError::Truncated { at })?;
-    let number = crate::public::without_zeros(number);
+    let number = without_zeros(number);
     if number.len() > size_of::<u32>() {
         return Err(BerError::Header { at });
     }
@@ -220,6 +222,24 @@ fn end_of_contents(octets: &[u8], at: usize, depth: usize) -> Result<usize, BerE
     }
 }
 
+/// An element in DER, whose content must be DER, too.
+pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let octets = content.len().to_be_bytes();
+    let length = without_zeros(&octets);
+    let mut element = vec![tag];
+    match *length {
+        [] => element.push(0),
+        [short @ ..=0x7f] => element.push(short),
+        _ => {
+            // The length of a length is at most eight.
+            element.push(0x80 | length.len() as u8);
+            element.extend(length);
+        }
+    }
+    element.extend(content);
+    element
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +266,17 @@ mod tests {
             let element = Reader::new(octets).element().unwrap();
             assert_eq!((element.content, element.whole), (b"ab".as_slice(), octets));
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x1_0000] {
+            let content = vec![7; length];
+            let written = element(OCTET_STRING, &content);
+            let read = Reader::new(&written).expect(OCTET_STRING).unwrap();
+            assert_eq!((read.content, read.whole), (content.as_slice(), written.as_slice()));
+        }
+        assert_eq!(element(OCTET_STRING, &[7; 0x80])[..3], [4, 0x81, 0x80]);
     }
 
     #[test]

@@ -35,11 +35,11 @@ const EPHEMERAL: u8 = 2;
 /// What a blob holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry<'a> {
-    /// An OpenPGP keyblock.
+    /// An OpenPGP keyblock, with the trust packets that gpg keeps for itself.
     OpenPgp(&'a [u8]),
     /// An X.509 certificate.
     X509(&'a [u8]),
-    /// A certificate that gpgsm met and does not list; it may be one of a chain.
+    /// A certificate that gpgsm looked up and does not list; it may be one of a chain.
     EphemeralX509(&'a [u8]),
     /// The header, a blob that was deleted, or one of a kind or version that we do not know.
     Other,

@@ -78,9 +78,8 @@ mod read {
 
 mod write {
     use super::*;
-    use crate::public::{signed, without_zeros};
-
-    const NULL: u8 = 0x05;
+    use crate::ber::{NULL, element};
+    use crate::public::signed;
 
     pub(super) fn rsa(key: &RsaPublic) -> Vec<u8> {
         let algorithm = [element(OBJECT_IDENTIFIER, RSA_ENCRYPTION), element(NULL, b"")].concat();
@@ -101,23 +100,6 @@ mod write {
         let unused_bits = [0];
         let key = element(BIT_STRING, &[&unused_bits, key].concat());
         element(SEQUENCE, &[element(SEQUENCE, algorithm), key].concat())
-    }
-
-    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-        let octets = content.len().to_be_bytes();
-        let length = without_zeros(&octets);
-        let mut element = vec![tag];
-        match *length {
-            [] => element.push(0),
-            [short @ ..=0x7f] => element.push(short),
-            _ => {
-                // The length of a length is at most eight.
-                element.push(0x80 | length.len() as u8);
-                element.extend(length);
-            }
-        }
-        element.extend(content);
-        element
     }
 }
 

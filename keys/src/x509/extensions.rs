@@ -16,6 +16,9 @@ const AUTHORITY_KEY_ID: &[u8] = b"\x55\x1d\x23";
 /// The key identifier among the fields of AUTHORITY KEY IDENTIFIER.
 const KEY_ID_FIELD: u8 = 0x80;
 
+/// How many other names of a subject are read.
+pub const MAX_ALT_NAMES: usize = 1024;
+
 /// Another name of the subject (RFC 5280, section 4.2.1.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AltName {
@@ -55,7 +58,7 @@ impl Extensions {
                 .and_then(|ids| ids.inside().find(|id| id.tag == KEY_ID_FIELD))
                 .map(part),
             alt_names: value(SUBJECT_ALT_NAME)
-                .map(|names| names.inside().map(|name| alt_name(&name, der)).collect())
+                .map(|names| names.inside().take(MAX_ALT_NAMES).map(|name| alt_name(&name, der)).collect())
                 .unwrap_or_default(),
         }
     }

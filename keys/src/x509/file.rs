@@ -31,7 +31,7 @@ pub enum FileError {
         /// How long it is.
         octets: usize,
     },
-    /// It is PEM, but of other things.
+    /// It is empty, or PEM of other things.
     #[error("there is no certificate in it")]
     None,
     /// It is PEM, but broken.
@@ -51,8 +51,11 @@ pub fn read_file(octets: &[u8]) -> Result<Vec<Certificate>, FileError> {
     if octets.len() > MAX_FILE {
         return Err(FileError::TooLong { octets: octets.len() });
     }
-    let found = if pem::is_pem(octets) { in_pem(octets)? } else { in_der(octets)? };
-    if found.is_empty() { Err(FileError::None) } else { Ok(found) }
+    match octets {
+        [] => Err(FileError::None),
+        text if pem::is_pem(text) => in_pem(text),
+        der => in_der(der),
+    }
 }
 
 fn in_pem(text: &[u8]) -> Result<Vec<Certificate>, FileError> {
@@ -64,16 +67,18 @@ fn in_pem(text: &[u8]) -> Result<Vec<Certificate>, FileError> {
             add(&mut found, &block.octets)?;
         }
     }
-    Ok(found)
+    if found.is_empty() { Err(FileError::None) } else { Ok(found) }
 }
 
 fn in_der(octets: &[u8]) -> Result<Vec<Certificate>, FileError> {
     let mut found = Vec::new();
     let mut reader = Reader::new(octets);
-    while found.is_empty() || reader.rest().first() == Some(&SEQUENCE) {
+    loop {
         add(&mut found, reader.expect(SEQUENCE)?.whole)?;
+        if reader.rest().first() != Some(&SEQUENCE) {
+            return Ok(found);
+        }
     }
-    Ok(found)
 }
 
 fn add(found: &mut Vec<Certificate>, der: &[u8]) -> Result<(), FileError> {
@@ -85,4 +90,37 @@ fn add(found: &mut Vec<Certificate>, der: &[u8]) -> Result<(), FileError> {
     }
     found.push(Certificate::new(der));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ber::element;
+
+    #[test]
+    fn limits_are_kept() {
+        assert_eq!(read_file(&vec![0; MAX_FILE + 1]), Err(FileError::TooLong { octets: MAX_FILE + 1 }));
+        let small = element(SEQUENCE, b"");
+        assert_eq!(read_file(&small.repeat(MAX_CERTIFICATES)).unwrap().len(), MAX_CERTIFICATES);
+        assert_eq!(read_file(&small.repeat(MAX_CERTIFICATES + 1)), Err(FileError::TooMany));
+        let long = element(SEQUENCE, &vec![0; MAX_CERTIFICATE]);
+        let octets = long.len();
+        assert_eq!(read_file(&long), Err(FileError::CertificateTooLong { octets }));
+        let text = pem::write(pem::CERTIFICATE, &long);
+        assert_eq!(read_file(text.as_bytes()), Err(FileError::CertificateTooLong { octets }));
+    }
+
+    #[test]
+    fn broken_files_say_why() {
+        let truncated = FileError::Form(BerError::Truncated { at: 0 });
+        for (octets, expected) in [
+            (b"".as_slice(), FileError::None),
+            (b"\x30\x03\x02", truncated),
+            (b"text", FileError::Form(BerError::Tag { at: 0, wanted: SEQUENCE, found: b't' })),
+            (b"-----BEGIN CERTIFICATE-----\nMAMC", FileError::Pem(PemError::Unclosed { line: 1 })),
+            (b"-----BEGIN CERTIFICATE-----\nMAMC\n-----END CERTIFICATE-----\n", truncated),
+        ] {
+            assert_eq!(read_file(octets), Err(expected), "{octets:?}");
+        }
+    }
 }

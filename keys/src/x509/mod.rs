@@ -2,20 +2,25 @@
 //!
 //! ```text
 //! octets ──► Certificate ──► Fields ──► Name, AltName, PublicKey, Keygrip
-//!                   ▲
-//!                   └── read_file (PEM or DER)
+//!   ▲          │    ▲
+//!   │          │    └── read_file (PEM or DER), keybox
+//!   │          └──────► chain::build
+//!   └── make: self-signed certificates and requests
 //! ```
 //!
-//! A certificate is its octets, which are handed on as they are stored. Reading is lazy, once, and tolerant: the
-//! standards' library reads strict DER and refuses what is met in the field (serial numbers that are negative or too
+//! A certificate is its octets, which are handed on as they are stored. Reading is lazy, once, and tolerant: the usual
+//! library (x509-cert) reads strict DER and refuses what is met in the field (serial numbers that are negative or too
 //! long, indefinite lengths, octets behind the end, odd strings, extensions that are none), and what it refuses could
-//! not be listed. So there is one reader, ours ([`ber`](crate::ber)), which takes what can be known.
+//! not be listed. So there is one reader, ours ([`ber`](crate::ber)), which takes what can be known; tests and the fuzz
+//! target say that it reads what that library reads.
 //!
 //! Nothing here verifies a signature or trusts a certificate: that is done by those who have a crypto library.
 
+pub mod chain;
 mod extensions;
 mod fields;
 mod file;
+pub mod make;
 mod name;
 pub mod pem;
 mod serial_issuer;
@@ -28,7 +33,7 @@ use std::sync::{Arc, OnceLock};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-pub use self::extensions::AltName;
+pub use self::extensions::{AltName, MAX_ALT_NAMES};
 pub use self::fields::{Fields, X509Error};
 pub use self::file::{FileError, MAX_CERTIFICATES, MAX_FILE, read_file};
 pub use self::name::Name;

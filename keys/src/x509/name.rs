@@ -219,3 +219,77 @@ fn arcs(identifier: &[u8]) -> Option<Vec<u64>> {
     }
     Some(arcs)
 }
+
+/// Names that gpgsm lists alike are in `tests/real_programs/gpgsm.rs`; these it does not, or cannot be asked.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ber::element;
+
+    fn attribute(identifier: &[u8], tag: u8, value: &[u8]) -> Vec<u8> {
+        element(SEQUENCE, &[element(OBJECT_IDENTIFIER, identifier), element(tag, value)].concat())
+    }
+
+    fn common_name(tag: u8, value: &[u8]) -> Vec<u8> {
+        element(SEQUENCE, &element(SET, &attribute(b"\x55\x04\x03", tag, value)))
+    }
+
+    fn text(der: Vec<u8>) -> String {
+        Name::new(der).to_string()
+    }
+
+    #[test]
+    fn what_libksba_loses_is_kept() {
+        assert_eq!(text(common_name(UTF8_STRING, b"\xe9t\xc3")), "CN=\\E9t\\C3");
+        assert_eq!(text(common_name(BMP_STRING, b"\0A\0,\0B")), "CN=A\\,B");
+        assert_eq!(text(common_name(BMP_STRING, b"\0 \0A\0 ")), "CN=\\ \\ A");
+        assert_eq!(text(common_name(UNIVERSAL_STRING, b"\0\0\0#\0\0\0+")), "CN=\\#\\+");
+    }
+
+    #[test]
+    fn half_a_character_is_marked() {
+        assert_eq!(text(common_name(BMP_STRING, b"\0A\0")), "CN=A\u{fffd}");
+        assert_eq!(text(common_name(BMP_STRING, b"\xd8\x3d\0A")), "CN=\u{fffd}A");
+        assert_eq!(text(common_name(BMP_STRING, b"\xd8\x3d\xdd\x11")), "CN=🔑");
+        assert_eq!(text(common_name(UNIVERSAL_STRING, b"\xff\xff\xff\xff\0\0A")), "CN=\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn broken_names_are_hexadecimal_from_where_they_are() {
+        let good = element(SET, &attribute(b"\x55\x04\x03", UTF8_STRING, b"good"));
+        let name = |octets: &[u8]| element(SEQUENCE, &[good.as_slice(), octets].concat());
+        assert_eq!(text(b"no name".to_vec()), "#6E6F206E616D65");
+        assert_eq!(text(name(b"\x31\x05a")), "#310561,CN=good");
+        assert_eq!(text(name(b"\x05\x00")), "#0500,CN=good");
+        assert_eq!(text(name(b"\x31\x03\x30\x01\x06")), "#300106,CN=good");
+        assert_eq!(text(name(b"\x31\x02\x30\x07")), "#31023007,CN=good");
+        assert_eq!(text(element(SEQUENCE, b"\x31\x05a")), "#310561");
+        assert_eq!(text(Vec::new()), "#");
+        assert_eq!(text(element(SEQUENCE, b"")), "");
+    }
+
+    #[test]
+    fn names_in_other_octets_are_the_same_if_they_read_the_same() {
+        let name = |tag, value: &[u8]| Name::new(common_name(tag, value));
+        let expected = name(UTF8_STRING, "Zoë".as_bytes());
+        for (tag, value) in [(TELETEX_STRING, b"Zo\xeb".as_slice()), (BMP_STRING, b"\0Z\0o\0\xeb")] {
+            assert_eq!(name(tag, value), expected);
+        }
+        assert_ne!(name(UTF8_STRING, "zoë".as_bytes()), expected);
+        assert!(!expected.is_empty() && Name::new(element(SEQUENCE, b"")).is_empty());
+    }
+
+    #[test]
+    fn identifiers_are_numbers_with_dots() {
+        for (octets, expected) in [
+            (b"\x2a\x86\x48\x86\xf7\x0d".as_slice(), "1.2.840.113549"),
+            (b"\x27", "0.39"),
+            (b"\x88\x37\x03", "2.999.3"),
+            (b"", ""),
+            (&[0xff; 10], BAD_IDENTIFIER),
+            (b"\x83\xff\xff\xff\xff\xff\xff\xff\xff\x7f", BAD_IDENTIFIER),
+        ] {
+            assert_eq!(dotted(octets), expected, "{octets:02x?}");
+        }
+    }
+}

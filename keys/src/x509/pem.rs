@@ -1,4 +1,5 @@
-//! PEM: certificates in text (RFC 7468), several of them and with anything between, as files have it.
+//! PEM: certificates in text (RFC 7468), several of them and with anything between, as files have it. The library for
+//! this (pem-rfc7468) reads one block, strictly; here it is cut out by lines, and base64 does the rest.
 
 use std::fmt::Write as _;
 
@@ -113,4 +114,41 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 fn label<'a>(line: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
     line.trim_ascii().strip_prefix(start)?.strip_suffix(DASHES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(text: &str) -> Vec<Result<Block<'_>, PemError>> {
+        read(text.as_bytes()).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for length in [0, 1, 47, 48, 49, 1000] {
+            let octets = vec![0xfb; length];
+            let text = write(CERTIFICATE, &octets);
+            assert!(text.lines().all(|line| line.len() <= LINE));
+            assert_eq!(blocks(&text), [Ok(Block { label: CERTIFICATE.as_bytes(), octets })]);
+        }
+    }
+
+    #[test]
+    fn text_between_headers_and_odd_line_ends_do_no_harm() {
+        let text = "x\r\n-----BEGIN A-----\r\nProc-Type: 4\r\n\r\nYW\r\n Jj \r\n-----END A-----\r\n\r\n\
+                    -----BEGIN B B-----\rYQ\r-----END B B-----";
+        let expected = [(b"A".as_slice(), b"abc".as_slice()), (b"B B", b"a")];
+        assert_eq!(
+            blocks(text),
+            expected.map(|(label, octets)| Ok(Block { label, octets: octets.to_vec() }))
+        );
+        assert!(is_pem(text.as_bytes()) && !is_pem(b"BEGIN A"));
+    }
+
+    #[test]
+    fn what_is_broken_is_named_by_its_line() {
+        let text = "\n-----BEGIN A-----\n!\n-----END A-----\n-----BEGIN A-----\nYWJj\n-----END B-----\n";
+        assert_eq!(blocks(text), [Err(PemError::Base64 { line: 2 }), Err(PemError::Unclosed { line: 5 })]);
+    }
 }

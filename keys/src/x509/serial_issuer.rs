@@ -71,3 +71,38 @@ fn octets(digits: &[u8]) -> Option<Vec<u8>> {
     octets.reverse();
     Some(octets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_whatever_the_case_and_the_zeros() {
+        for text in ["#01aB/CN=A,O=B/C", "#1AB/CN=A,O=B/C", "#0001ab/CN=A,O=B/C"] {
+            let reference: SerialIssuer = text.parse().unwrap();
+            assert_eq!(reference.to_string(), "#01AB/CN=A,O=B/C");
+            assert_eq!(reference.to_string().parse(), Ok(reference));
+        }
+        assert_eq!("#0/CN=A".parse::<SerialIssuer>().unwrap().to_string(), "#00/CN=A");
+    }
+
+    #[test]
+    fn other_text_is_no_reference() {
+        let long = format!("#01/{}", "A".repeat(MAX_SERIAL_ISSUER));
+        for text in [
+            "",
+            "#",
+            "01/CN=A",
+            "#/CN=A",
+            "#01",
+            "#01/",
+            "#01/ CN=A",
+            "#0x01/CN=A",
+            "#01 /CN=A",
+            "#é/CN=A",
+            &long,
+        ] {
+            assert_eq!(text.parse::<SerialIssuer>(), Err(NotSerialIssuer), "{text}");
+        }
+    }
+}

@@ -4,7 +4,9 @@
 
 mod gpg;
 mod gpgsm;
+mod keybox;
 mod keytocard;
+mod make;
 mod openssl;
 mod ssh_keygen;
 
