@@ -7,6 +7,7 @@ use std::path::Path;
 
 mod transcript;
 
+use transcript::coverage::Since;
 use transcript::season::{Report, play_all, stock};
 use transcript::theatre::Height;
 use transcript::{coverage, pulled, season};
@@ -57,6 +58,30 @@ fn every_pair_of_command_and_error_is_covered_and_confirmed() {
     );
     assert!(uncovered.is_empty(), "no transcript covers\n{}", uncovered.join("\n"));
     assert!(unconfirmed.is_empty(), "GnuPG's scdaemon did not confirm\n{}", unconfirmed.join("\n"));
+}
+
+#[test]
+fn every_command_with_its_options_and_names_is_covered_and_confirmed() {
+    let original = Height::Stock.side();
+    let table = coverage::words();
+    let covered = coverage::said(&season::library());
+    let confirmed = stock().words();
+    let (known, unknown): (Vec<_>, Vec<_>) = table.iter().partition(|word| word.is_known_to(original));
+    let count = |since| table.iter().filter(|word| word.since == since).count();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} commands with their options and names: {} confirmed by GnuPG's scdaemon in this run, {} that it does not have; \
+         of them {} known from source only, {} of our own",
+        table.len(),
+        known.iter().filter(|word| confirmed.contains(&word.pair())).count(),
+        unknown.len(),
+        count(Since::SourceOnly),
+        count(Since::Ours),
+    );
+    let uncovered: Vec<_> = table.iter().filter(|word| !covered.contains(&word.pair())).collect();
+    let unconfirmed: Vec<_> = known.iter().filter(|word| !confirmed.contains(&word.pair())).collect();
+    assert!(uncovered.is_empty(), "no transcript covers {uncovered:#?}");
+    assert!(unconfirmed.is_empty(), "GnuPG's scdaemon did not confirm {unconfirmed:#?}");
 }
 
 /// `CLAVIGER_DRAFTS` names a directory whose `*.draft` files are recorded: with GnuPG's scdaemon, or, if

@@ -263,6 +263,8 @@ pub struct Job {
 pub(crate) struct Progress {
     /// PINs handed in, by what they are for; each is used once.
     pub(crate) pins: Vec<(PinPurpose, Secret)>,
+    /// Those that were used in this turn at the card, in case that it has to be taken anew.
+    pub(crate) used: Vec<(PinPurpose, Secret)>,
     /// What the PIN is for that came out of somebody's memory, and not from a person just now.
     pub(crate) remembered: Option<PinPurpose>,
     /// What the PIN is for that is to be typed on the reader now.
@@ -381,6 +383,12 @@ pub enum TokenError {
     /// The device: the card or its reader took too long.
     #[error("the card does not answer; remove it and insert it again, or restart pcscd")]
     Silent,
+    /// The device: another program reset the card or took it away in the middle, again and again.
+    #[error("{operation}: another program reset the card in between; try again, or close that program")]
+    Interrupted {
+        /// What was being done.
+        operation: &'static str,
+    },
     /// The device: the reader layer failed.
     #[error("{operation}: {message}")]
     Transport {

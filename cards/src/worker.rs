@@ -166,6 +166,10 @@ impl Reader for Guarded {
         self.gate.work()
     }
 
+    fn settle(&mut self) {
+        self.reader.settle();
+    }
+
     fn pinpad(&self) -> Pinpad {
         self.reader.pinpad()
     }

@@ -6,14 +6,15 @@ mod common;
 mod world;
 
 use std::fs;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use claviger_cards::deck::Change;
-use claviger_cards::token::{Request, TokenError};
-use pcsc::ShareMode;
+use claviger_cards::token::{DataObject, Request, Slot, TokenError};
+use pcsc::{Context, Disposition, Protocols, Scope, ShareMode};
 
-use common::{submit, tokens};
+use common::{PATIENCE, submit, tokens};
 use world::{decipher, deck, event, inside, neighbour, plug, wait_for_card, with_decryption_key};
 
 #[test]
@@ -76,4 +77,63 @@ fn cards_are_left_as_they_are() {
         let log = fs::read_to_string(&card.log).unwrap();
         assert_eq!(events(&log), before, "{log}");
     });
+}
+
+/// That a touch is waited for until the card gives up by itself rests on this: see `agent/src/scdaemon/touch.rs`.
+#[test]
+fn nothing_that_pcscd_offers_stops_a_command_that_a_card_is_busy_with() {
+    inside("nothing_that_pcscd_offers_stops_a_command_that_a_card_is_busy_with", async {
+        let deck = deck();
+        let card = plug();
+        let token = tokens(&deck, 1).await.remove(0);
+        with_decryption_key(&token).await;
+        let touch = DataObject::UserInteraction(Slot::Decrypt);
+        submit(&token, Request::Put(touch, vec![1, 0x20])).await.unwrap();
+        deck.shutdown();
+        card.tell("touch withheld");
+        let mut reset = neighbour(ShareMode::Shared);
+        let leave = neighbour(ShareMode::Shared);
+        let context = Context::establish(Scope::System).unwrap();
+        let waiting = busy(context.clone());
+        context.cancel().unwrap();
+        let reset =
+            tried(move || reset.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::ResetCard).err());
+        let leave = tried(move || leave.disconnect(Disposition::UnpowerCard).err().map(|(_, error)| error));
+        assert!(waiting.recv_timeout(BUSY).is_err(), "SCardCancel");
+        assert!(reset.try_recv().is_err(), "a reset");
+        assert!(leave.try_recv().is_err(), "power down");
+        card.tell("press");
+        assert!(waiting.recv_timeout(PATIENCE).unwrap().ends_with(b"\x90\x00"));
+    });
+}
+
+/// For so long nothing happens.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// A thread in the middle of a decryption that waits for a touch, and what comes of it.
+fn busy(context: Context) -> Receiver<Vec<u8>> {
+    let (begins, begun) = channel();
+    let answer = tried(move || {
+        let reader = context.list_readers_owned().unwrap().remove(0);
+        let mut card = context.connect(&reader, ShareMode::Shared, Protocols::ANY).unwrap();
+        let transaction = card.transaction().unwrap();
+        let mut buffer = [0; 256];
+        let select = b"\x00\xa4\x04\x00\x06\xd2\x76\x00\x01\x24\x01".as_slice();
+        for command in [select, b"\x00\x20\x00\x82\x06123456"] {
+            assert!(transaction.transmit(command, &mut buffer).unwrap().ends_with(b"\x90\x00"));
+        }
+        begins.send(()).unwrap();
+        let point = [&b"\x00\x2a\x80\x86\x27\xa6\x25\x7f\x49\x22\x86\x20\x09"[..], &[0; 31], &[0]].concat();
+        transaction.transmit(&point, &mut buffer).unwrap().to_vec()
+    });
+    begun.recv().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    answer
+}
+
+/// What comes of something that may block.
+fn tried<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (tell, hear) = channel();
+    thread::spawn(move || tell.send(work()));
+    hear
 }

@@ -106,7 +106,7 @@ fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
 
 async fn getattr(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     if let Some(grip) = &request.grip {
-        key_reference::select_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
+        key_reference::use_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
     }
     if request.name.is_empty() {
         return Err(scd(Code::INV_VALUE));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use claviger_assuan::error::Source;
 use claviger_assuan::server::Session as WireSession;
-use claviger_assuan_tokio::server;
+use claviger_assuan_tokio::{Connection, server};
 use claviger_cards::deck::{Change, Deck, DeckConfig, DeckEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument as _;
@@ -66,19 +66,19 @@ impl Scdaemon {
         Ok(core)
     }
 
-    /// Serves a client on a byte stream to its end.
+    /// Serves a client on a byte stream to its end. Whoever knows earlier that the client is gone drops the future: that
+    /// breaks off the command that runs.
     pub fn serve<R, W>(&self, input: R, output: W) -> impl Future<Output = Asked> + Send + use<R, W>
     where
         R: AsyncRead + Unpin + Send,
         W: AsyncWrite + Unpin + Send,
     {
-        self.serve_client(input, output, Client::new(None))
+        self.serve_client(Connection::new(input, output), Client::new(None))
     }
 
     pub(super) fn serve_client<R, W>(
         &self,
-        input: R,
-        output: W,
+        connection: Connection<R, W>,
         client: Client,
     ) -> impl Future<Output = Asked> + Send + use<R, W>
     where
@@ -89,7 +89,7 @@ impl Scdaemon {
         let span = tracing::info_span!("session", id = session.id.number());
         let conversation = async move {
             let wire = WireSession::new(Source::Scd, &TABLE, GREETING);
-            match server::serve(input, output, wire, &mut session).await {
+            match server::serve(connection, wire, &mut session).await {
                 Ok(end) => tracing::debug!(?end, "session ended"),
                 Err(error) => tracing::info!(%error, "session broken off"),
             }

@@ -6,13 +6,15 @@
 //! | `--multi-server` | yes | yes | with the pipe and the sessions that are open then |
 //! | `--daemon` | no | yes | on a signal, KILLSCD, or with the program that it was started for |
 //!
-//! SIGTERM waits for open sessions, unless it comes for the third time; SIGINT does not wait. SIGHUP forgets PINs and
+//! SIGTERM waits for open sessions, unless it comes for the third time, and calls off what they wait for (a touch, a PIN at a
+//! reader's keys, a card); SIGINT does not wait. SIGHUP forgets PINs and
 //! locks cards, SIGUSR1 writes the state to the log. At the end cards are locked too, and left un-reset.
 
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
+use claviger_assuan_tokio::Connection;
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::unix::pipe;
@@ -22,10 +24,10 @@ use tokio::task::JoinSet;
 use super::core::{Asked, Scdaemon};
 use super::detach::{self, INFO};
 use super::hub::Client;
-use super::info;
 use super::listener::{Listener, SOCKET_NAME};
 use super::settings::Settings;
 use super::typed::Typed;
+use super::{hang_up, info};
 use crate::home;
 
 /// The variable in which libassuan's clients leave their process id when they start a pipe server.
@@ -143,6 +145,7 @@ impl Daemon {
                 _ = signals.terminate.recv() => {
                     self.terms = self.terms.saturating_add(1);
                     self.ending = true;
+                    self.core.hub.call_off_waits();
                     tracing::info!(sessions = self.sessions.len(), "SIGTERM received; ending with the last session");
                 }
                 _ = signals.interrupt.recv() => break,
@@ -172,31 +175,39 @@ impl Daemon {
     fn serve_pipe(&mut self) {
         let pid = std::env::var(CLIENT_PID).ok().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
         let client = Client::handed_on(pid);
+        let gone = hang_up::of_pipe(io::stdout());
         let input = io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
         let output = io::stdout().as_fd().try_clone_to_owned().and_then(pipe::Sender::from_owned_fd);
         match (input, output) {
-            (Ok(input), Ok(output)) => self.serve(input, output, client, Ended::Pipe),
+            (Ok(input), Ok(output)) => {
+                self.serve(Connection::new(input, output).until(gone), client, Ended::Pipe)
+            }
             // A terminal or a file, as when somebody tries us by hand.
-            _ => self.serve(tokio::io::stdin(), tokio::io::stdout(), client, Ended::Pipe),
+            _ => {
+                let terminal = Connection::new(tokio::io::stdin(), tokio::io::stdout());
+                self.serve(terminal.until(gone), client, Ended::Pipe)
+            }
         }
     }
 
     fn serve_socket(&mut self, client: io::Result<(tokio::net::UnixStream, Option<Pid>)>) {
         match client {
             Ok((stream, pid)) => {
+                let gone = hang_up::of_socket(&stream);
                 let (input, output) = stream.into_split();
-                self.serve(input, output, Client::new(pid), Ended::Socket);
+                let connection = Connection::new(input, output).until(gone);
+                self.serve(connection, Client::new(pid), Ended::Socket);
             }
             Err(error) => tracing::warn!(%error, "a client could not be accepted"),
         }
     }
 
-    fn serve<R, W>(&mut self, input: R, output: W, client: Client, how: Ended)
+    fn serve<R, W>(&mut self, connection: Connection<R, W>, client: Client, how: Ended)
     where
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let session = self.core.serve_client(input, output, client);
+        let session = self.core.serve_client(connection, client);
         self.sessions.spawn(async move {
             match session.await {
                 Asked::ToEnd => Ended::Killed,

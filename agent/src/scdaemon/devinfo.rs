@@ -56,6 +56,7 @@ async fn devinfo(session: &mut Session, watch: bool, talk: &mut dyn Conversation
         let change = tokio::select! {
             biased;
             () = talk.interrupted() => return found,
+            () = session.hub.ending() => return found,
             change = next_change(&mut events) => change,
             never = session.hub.deck.attend() => match never {},
         };

@@ -20,7 +20,7 @@ pub(super) fn from_token(error: TokenError) -> Error {
         TokenError::Gone => Code::CARD_REMOVED,
         TokenError::Busy { .. } => return scd(Code::EBUSY).with_text(error.to_string()),
         TokenError::Silent => return scd(Code::TIMEOUT).with_text(error.to_string()),
-        TokenError::Transport { .. } => Code::EIO,
+        TokenError::Transport { .. } | TokenError::Interrupted { .. } => Code::EIO,
         TokenError::WrongPin { .. } | TokenError::PinTooShort { .. } => Code::BAD_PIN,
         TokenError::Pinpad(PinpadEnd::TimedOut) => Code::TIMEOUT,
         TokenError::Pinpad(PinpadEnd::Cancelled) => Code::CANCELED,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use claviger_cards::deck::{Deck, TokenHandle};
 use claviger_cards::token::Insertion;
 use rustix::process::{Pid, Signal};
+use tokio::sync::watch;
 
 use super::events::Events;
 use super::lapse::{self, Lapse};
@@ -36,6 +37,8 @@ pub(super) struct Hub {
     pub(super) lapse: Lapse,
     /// Where `GETINFO socket_name` says that we listen; `None` for a pipe server.
     pub(super) socket_name: Option<PathBuf>,
+    /// Whether the process is to end as soon as its sessions do.
+    ending: watch::Sender<bool>,
     register: Mutex<Register>,
 }
 
@@ -99,7 +102,19 @@ impl Hub {
         let pins = PinCache::new(settings.pin_cache_ttl);
         let events = Events::new(settings.homedir.clone());
         let lapse = Lapse::new(settings.card_verified_ttl);
-        Self { settings, deck, pins, lapse, events, socket_name, register: Mutex::default() }
+        let ending = watch::Sender::new(false);
+        Self { settings, deck, pins, lapse, events, socket_name, ending, register: Mutex::default() }
+    }
+
+    /// The process is to end: nobody is to wait for a person or for a card any more.
+    pub(super) fn call_off_waits(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Ends when the process is to end.
+    pub(super) async fn ending(&self) {
+        // The sender lives as long as this does.
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
     /// Enters a new session.

@@ -130,14 +130,16 @@ async fn readers(session: &Session, talk: &mut dyn Conversation) -> Result<(), E
     Ok(())
 }
 
-/// One line for each card; without cards GnuPG 2.4's error.
+/// One line for each card, in the order of their readers; without cards GnuPG 2.4's error.
 fn cards(
     session: &Session,
     talk: &mut dyn Conversation,
     line: impl Fn(&claviger_cards::deck::TokenHandle) -> String,
 ) -> Result<(), Error> {
-    let tokens = session.hub.deck.tokens();
+    let mut tokens = session.hub.deck.tokens();
     refuse_unless(!tokens.is_empty(), Code::CARD_NOT_PRESENT)?;
+    let readers = session.hub.deck.readers();
+    tokens.sort_by_key(|token| readers.iter().position(|reader| *reader == token.reader()));
     for token in &tokens {
         talk.status("SERIALNO", line(token).as_bytes());
     }

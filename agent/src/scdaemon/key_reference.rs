@@ -90,7 +90,10 @@ pub(super) async fn find(
             }
             holders.retain(|holder| serves(holder.slot));
             let best = holders::best(session, holders).ok_or(scd(Code::INV_ID))?;
-            Ok(select(session, best))
+            if !is_own(session, &best) {
+                session.select(best.token, false);
+            }
+            Ok(best.slot)
         }
         KeyReference::Serial(serial, rest) => {
             check_serial(session, &serial)?;
@@ -114,18 +117,18 @@ fn check_fingerprint(session: &Session, slot: Slot, rest: &str) -> Result<(), Er
     if stored.as_slice() == wanted { Ok(()) } else { Err(scd(Code::WRONG_SECKEY)) }
 }
 
-/// Selects the card that has this key, the session's own before others; returns the key's slot.
-pub(super) async fn select_by_grip(session: &mut Session, grip: &Keygrip) -> Result<Option<Slot>, Error> {
-    let first = holders::of(session, grip).await.into_iter().next();
-    Ok(first.map(|holder| select(session, holder)))
+/// Has the card that has this key serve this command, the session's own before others; returns the key's slot. As in
+/// GnuPG, the session keeps its card: it only asks.
+pub(super) async fn use_by_grip(session: &mut Session, grip: &Keygrip) -> Result<Option<Slot>, Error> {
+    let Some(first) = holders::of(session, grip).await.into_iter().next() else { return Ok(None) };
+    if !is_own(session, &first) {
+        session.borrow(first.token);
+    }
+    Ok(Some(first.slot))
 }
 
-/// Selects a card unless it is the session's own.
-fn select(session: &mut Session, holder: Holder) -> Slot {
-    if session.token().map(|own| own.insertion()) != Ok(holder.token.insertion()) {
-        session.select(holder.token, false);
-    }
-    holder.slot
+fn is_own(session: &Session, holder: &Holder) -> bool {
+    session.token().is_ok_and(|own| own.insertion() == holder.token.insertion())
 }
 
 /// Makes sure that the public keys of a card were read. A slot that cannot be read counts as empty for the moment; an

@@ -6,6 +6,7 @@ use claviger_assuan::error::{Code, Error};
 use claviger_cards::token::Slot;
 
 use super::errors::scd;
+use super::holders::{self, Holder};
 use super::key_reference::load_keys;
 use super::session::Session;
 use super::{Command, parse, row, status};
@@ -15,7 +16,8 @@ pub(super) static COMMANDS: &[Command] = &[row!("KEYINFO", Always, request, keyi
 const HELP: &str = "\
 KEYINFO [--list[=sign|encr|auth]] [--data] [<keygrip>]
 
-Return the keys that are on cards here, or the one with KEYGRIP:
+Return the keys that are on cards here, or the one with KEYGRIP, as it
+is on the card that would serve now:
 
   S KEYINFO <keygrip> T <serialno> <keyid> <usage>
 
@@ -25,8 +27,7 @@ as data. It does not look for newly inserted cards: SERIALNO does.";
 /// Which keys are wanted.
 #[derive(Debug, PartialEq, Eq)]
 enum Which {
-    All,
-    Slot(Slot),
+    Keys(&'static [Slot]),
     Named(String),
 }
 
@@ -38,10 +39,10 @@ struct Request {
 
 fn request(arguments: Args<'_>) -> Result<Request, Error> {
     let which = match arguments.value("--list") {
-        Given::Bare => Which::All,
-        Given::Value(b"sign") => Which::Slot(Slot::Sign),
-        Given::Value(b"encr") => Which::Slot(Slot::Decrypt),
-        Given::Value(b"auth") => Which::Slot(Slot::Authenticate),
+        Given::Bare => Which::Keys(&Slot::ALL),
+        Given::Value(b"sign") => Which::Keys(&[Slot::Sign]),
+        Given::Value(b"encr") => Which::Keys(&[Slot::Decrypt]),
+        Given::Value(b"auth") => Which::Keys(&[Slot::Authenticate]),
         Given::Value(_) | Given::Absent => Which::Named(parse::text(arguments)?),
     };
     Ok(Request { which, data: arguments.flag("--data") })
@@ -49,37 +50,36 @@ fn request(arguments: Args<'_>) -> Result<Request, Error> {
 
 async fn keyinfo(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     session.speaks_24 = true;
-    let mut found = false;
-    for token in session.hub.deck.tokens() {
-        load_keys(&token).await;
-        let facts = token.facts();
-        for slot in Slot::ALL {
-            let Some(line) = status::key_info(&facts, slot).filter(|line| request.which.fits(slot, line))
-            else {
-                continue;
-            };
-            found = true;
-            if request.data {
-                talk.data(format!("{line}\n").as_bytes());
-            } else {
-                talk.status("KEYINFO", line.as_bytes());
-            }
+    let keys = keys(session).await;
+    let found = match &request.which {
+        Which::Keys(slots) => keys.into_iter().filter(|key| slots.contains(&key.slot)).collect(),
+        Which::Named(grip) => {
+            let named = keys.into_iter().filter(|key| is_named(key, grip)).collect();
+            vec![holders::best(session, named).ok_or(scd(Code::NOT_FOUND))?]
+        }
+    };
+    for line in found.iter().filter_map(|key| status::key_info(&key.token.facts(), key.slot)) {
+        if request.data {
+            talk.data(format!("{line}\n").as_bytes());
+        } else {
+            talk.status("KEYINFO", line.as_bytes());
         }
     }
-    match request.which {
-        Which::Named(_) if !found => Err(scd(Code::NOT_FOUND)),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
-impl Which {
-    fn fits(&self, slot: Slot, line: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Slot(wanted) => *wanted == slot,
-            Self::Named(grip) => !grip.is_empty() && line.split(' ').next() == Some(grip),
-        }
+/// The keys of all cards, the newest card's first.
+async fn keys(session: &Session) -> Vec<Holder> {
+    let mut keys = Vec::new();
+    for token in session.hub.deck.tokens() {
+        load_keys(&token).await;
+        keys.extend(Slot::ALL.map(|slot| Holder { token: token.clone(), slot }));
     }
+    keys
+}
+
+fn is_named(key: &Holder, grip: &str) -> bool {
+    key.token.facts().keygrips()[key.slot.index()].is_some_and(|own| own.to_string() == grip)
 }
 
 #[cfg(test)]
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn a_list_is_of_all_keys_or_those_for_one_use() {
-        assert_eq!(which("--list"), Which::All);
-        assert_eq!(which("--list=encr"), Which::Slot(Slot::Decrypt));
+        assert_eq!(which("--list"), Which::Keys(&Slot::ALL));
+        assert_eq!(which("--list=encr"), Which::Keys(&[Slot::Decrypt]));
         assert_eq!(which("--data ABC"), Which::Named("ABC".to_owned()));
     }
 }

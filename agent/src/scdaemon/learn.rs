@@ -1,23 +1,28 @@
 //! LEARN: all that a client shows of a card, in one go.
 
-use claviger_assuan::args::Args;
+use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::facts::Facts;
 use claviger_cards::token::{DataObject, PinRef, Request as CardRequest, Slot};
+use claviger_keys::Keygrip;
 
 use super::attributes::{self, Attribute};
-use super::errors::scd;
-use super::key_reference::load_keys;
+use super::errors::{parameter, scd};
+use super::key_reference::{load_keys, use_by_grip};
+use super::select::demanded;
 use super::session::Session;
-use super::{Command, row, status};
+use super::{Command, parse, row, status};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
 
 const HELP: &str = "\
 LEARN [--force] [--keypairinfo] [--reread] [--multi]
+      [--demand=<serialno>] [<keygrip>]
 
 Return what there is to know about the session's card in status lines.
+With --demand the card with that serial number is selected first, and
+told in a status line of its own; with KEYGRIP the card with that key.
 
 Unless --force is given, the client is first asked whether it knows the
 card already:
@@ -50,13 +55,26 @@ sake: what is remembered of a card is never older than its last change.
 struct Request {
     force: bool,
     keys_only: bool,
+    /// A card's serial number.
+    demand: Option<String>,
+    /// A key that the card has.
+    grip: Option<Keygrip>,
 }
 
-fn request(arguments: Args<'_>) -> Result<Request, Error> {
-    Ok(Request { force: arguments.flag("--force"), keys_only: arguments.flag("--keypairinfo") })
+fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
+    let (force, keys_only) = (arguments.flag("--force"), arguments.flag("--keypairinfo"));
+    let demand = match arguments.take_value_anywhere("--demand") {
+        Given::Absent => None,
+        Given::Bare => return Err(parameter("missing value for option")),
+        Given::Value(serial) => Some(String::from_utf8_lossy(serial).into_owned()),
+    };
+    // GnuPG up to 2.4 passes over whatever stands there.
+    let grip = parse::text(arguments)?.parse().ok();
+    Ok(Request { force, keys_only, demand, grip })
 }
 
 async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
+    choose(session, &request, talk).await?;
     if !request.keys_only {
         introduce(session, talk)?;
         if !request.force {
@@ -76,6 +94,19 @@ async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversat
     }
     describe(session, &facts, talk).await?;
     send_key_pairs(session, talk).await
+}
+
+/// Selects the card that is named, if one is.
+async fn choose(session: &mut Session, request: &Request, talk: &mut dyn Conversation) -> Result<(), Error> {
+    if let Some(serial) = &request.demand {
+        let token = demanded(session, serial).await?;
+        session.select_demanded(token, false);
+        talk.status("SERIALNO", serial.as_bytes());
+    }
+    if let Some(grip) = &request.grip {
+        use_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
+    }
+    Ok(())
 }
 
 /// The lines by which a client knows which card it is.

@@ -1,5 +1,4 @@
-//! Carries out a request on the session's token: asks for PINs, remembers them, and hands the job back in. Tells of a touch
-//! that the card waits for.
+//! Carries out a request on the session's token: asks for PINs, remembers them, and hands the job back in.
 //!
 //! ```text
 //!   submit ──► Done ────────────────────────────────► reply
@@ -9,8 +8,6 @@
 //!
 //! A person's wrong PIN is an error of the command, as in GnuPG. A remembered one that the card refuses is nobody's
 //! fault: it is forgotten, and the person is asked within the same command.
-
-use std::pin::pin;
 
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
@@ -24,8 +21,8 @@ use tokio::time::Instant;
 use super::errors::{from_token, scd};
 use super::lapse;
 use super::pin_cache::Turn;
+use super::prompt;
 use super::session::Session;
-use super::{prompt, status};
 
 /// The longest answer to NEEDPIN, padding and all, in octets (GnuPG's MAXLEN_PIN).
 const MAX_PIN: usize = 100;
@@ -58,12 +55,12 @@ impl Session {
         let mut job = Job::new(request);
         loop {
             self.hub.lapse.note(&token, &asked.used, Instant::now());
-            let outcome = self.submit(&token, job, talk).await;
+            let outcome = self.submit(&token, job, asked.on_pinpad, talk).await;
             self.hub.lapse.note(&token, &asked.used, Instant::now());
             if std::mem::take(&mut asked.on_pinpad) {
                 self.dismiss_pinpad_prompt(talk).await;
             }
-            match outcome {
+            match outcome? {
                 Ok(Outcome::Done(reply)) => {
                     if let Some((pin, value)) = asked.pin {
                         self.hub.pins.remember(token.insertion(), pin, value, Instant::now());
@@ -74,30 +71,6 @@ impl Session {
                 Err(error) => return Err(self.failed(&token, error)),
             }
         }
-    }
-
-    /// Hands a job to the token, and tells everybody whom it concerns if the card then waits for a finger.
-    async fn submit(
-        &self,
-        token: &TokenHandle,
-        job: Job,
-        talk: &mut dyn Conversation,
-    ) -> Result<Outcome, TokenError> {
-        let mut finger = job.finger();
-        let mut outcome = pin!(token.submit(job));
-        let slot = tokio::select! {
-            biased;
-            outcome = &mut outcome => return outcome,
-            slot = finger.awaited() => slot,
-        };
-        let facts = token.facts();
-        let grip = facts.keygrips()[slot.index()].map(|grip| grip.to_string());
-        let key = grip.unwrap_or_else(|| status::key_reference(slot).to_owned());
-        let _awaited = self.hub.events.touch_awaited(token.insertion(), &key);
-        talk.status("TOUCH_AWAITED", key.as_bytes());
-        // That the client is gone is noticed soon enough; the card waits all the same.
-        let _ = talk.flush().await;
-        outcome.await
     }
 
     /// Carries out a request that takes no PIN.

@@ -150,7 +150,8 @@ fn serial_of(token: &TokenHandle, raw: bool) -> String {
     if raw { NO_SERIAL.to_owned() } else { token.serial() }
 }
 
-async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
+/// Looks for the card with that serial number.
+pub(super) async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
     session.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
     if let Some(token) = find_serial(session, serial) {
         return Ok(token);

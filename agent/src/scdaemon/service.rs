@@ -23,6 +23,7 @@ impl Service for Session {
             let act = (command.start)(Args::new(args))?;
             self.pass(command.allowed).await?;
             let result = act(self, talk).await;
+            self.give_back();
             if let Err(error) = &result {
                 tracing::info!(command = command.name, %error, "command failed");
             }

@@ -5,6 +5,7 @@
 //! | what | set by | used by | cleared by |
 //! |---|---|---|---|
 //! | the selected card | SERIALNO, SWITCHCARD, WAIT, the gate | all card commands | RESTART, removal, RESET, DEVINFO --watch |
+//! | another card, for one command | a keygrip that this one has not | that command | its end |
 //! | *demanded* | SERIALNO --demand, SWITCHCARD | the choice among cards with the same key | the next selection |
 //! | *removed* | removal or reset of the selected card, SERIALNO that failed | the gate | SERIALNO that succeeds, WAIT, DEVINFO --watch |
 //! | the data | SETDATA | PKSIGN, PKAUTH, PKDECRYPT | the next SETDATA |
@@ -32,6 +33,8 @@ pub(super) struct Session {
     /// Whether the client has asked for the end of the process.
     pub(super) kill: bool,
     selected: Option<Selected>,
+    /// The session's own card, while another one serves the command that runs.
+    aside: Option<Selected>,
     removed: bool,
 }
 
@@ -73,6 +76,7 @@ impl Session {
             speaks_24: false,
             kill: false,
             selected: None,
+            aside: None,
             removed: false,
         }
     }
@@ -152,6 +156,22 @@ impl Session {
         self.client.set_insertion(Some(insertion));
         self.selected = Some(Selected { token, raw, resets, demanded: false, fresh: false });
         self.removed = false;
+    }
+
+    /// Has another card serve the command that runs.
+    pub(super) fn borrow(&mut self, token: TokenHandle) {
+        let own = self.selected.take();
+        self.select(token, false);
+        self.aside = self.aside.take().or(own);
+    }
+
+    /// The session's own card is its card again, if another one has served.
+    pub(super) fn give_back(&mut self) {
+        if let Some(own) = self.aside.take() {
+            self.client.set_insertion(Some(own.token.insertion()));
+            self.selected = Some(own);
+            self.removed = false;
+        }
     }
 
     /// Selects the card that a client has demanded by its serial number.

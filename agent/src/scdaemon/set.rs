@@ -196,7 +196,7 @@ pub(super) fn attributes_by_name(facts: &Facts, slot: Slot, name: &str) -> Resul
     if name.to_ascii_lowercase().starts_with("rsa") {
         return rsa_attributes(facts, slot, name);
     }
-    let curve = Curve::from_name(name).ok_or(scd(Code::INV_VALUE))?;
+    let curve = Curve::from_name(name).ok_or(scd(Code::INV_DATA))?;
     let algorithm = match (slot, curve.kind()) {
         (Slot::Decrypt, CurveKind::Edwards) => return Err(scd(Code::WRONG_PUBKEY_ALGO)),
         (Slot::Decrypt, _) => OpenPgpAlgorithm::Ecdh,

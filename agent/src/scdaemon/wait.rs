@@ -97,6 +97,7 @@ async fn wait(session: &mut Session, request: Request, talk: &mut dyn Conversati
         biased;
         token = arrival(&session.hub.deck, &wanted, own, timeout) => token.ok_or(scd(Code::TIMEOUT))?,
         () = talk.closed() => return Err(scd(Code::EOF)),
+        () = session.hub.ending() => return Err(scd(Code::CANCELED)),
     };
     let serial = match wanted {
         Wanted::Serial(serial) => serial,

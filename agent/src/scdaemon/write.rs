@@ -61,7 +61,7 @@ async fn writecert(session: &mut Session, id: String, talk: &mut dyn Conversatio
     let slot = match KeyReference::parse(&id)? {
         KeyReference::Slot(slot) => slot,
         KeyReference::Grip(grip) => {
-            key_reference::select_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))?
+            key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))?
         }
         KeyReference::Serial(..) => return Err(scd(Code::INV_ID)),
     };

@@ -8,3 +8,4 @@ mod lapse;
 mod remembered;
 mod same_key;
 mod throughput;
+mod touch;

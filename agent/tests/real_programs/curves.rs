@@ -16,35 +16,35 @@ use crate::world::scripted::{Answer, CardKey, hex, script};
 use crate::world::{Card, Home, Reader, Scdaemon, Wire};
 
 /// A Weierstrass curve by its names.
-struct Curve {
+pub(super) struct Curve {
     /// libgcrypt's and gpg's.
-    name: &'static str,
+    pub(super) name: &'static str,
     nid: Nid,
     /// Its object identifier, without tag and length.
-    oid: &'static [u8],
+    pub(super) oid: &'static [u8],
     /// Octets of a coordinate.
-    size: usize,
+    pub(super) size: usize,
 }
 
-const BRAINPOOL_P256: Curve = Curve {
+pub(super) const BRAINPOOL_P256: Curve = Curve {
     name: "brainpoolP256r1",
     nid: Nid::BRAINPOOL_P256R1,
     oid: b"\x2b\x24\x03\x03\x02\x08\x01\x01\x07",
     size: 32,
 };
-const BRAINPOOL_P384: Curve = Curve {
+pub(super) const BRAINPOOL_P384: Curve = Curve {
     name: "brainpoolP384r1",
     nid: Nid::BRAINPOOL_P384R1,
     oid: b"\x2b\x24\x03\x03\x02\x08\x01\x01\x0b",
     size: 48,
 };
-const BRAINPOOL_P512: Curve = Curve {
+pub(super) const BRAINPOOL_P512: Curve = Curve {
     name: "brainpoolP512r1",
     nid: Nid::BRAINPOOL_P512R1,
     oid: b"\x2b\x24\x03\x03\x02\x08\x01\x01\x0d",
     size: 64,
 };
-const SECP256K1: Curve =
+pub(super) const SECP256K1: Curve =
     Curve { name: "secp256k1", nid: Nid::SECP256K1, oid: b"\x2b\x81\x04\x00\x0a", size: 32 };
 
 #[test]
@@ -229,7 +229,7 @@ fn gpg_signs_and_decrypts(curve: &Curve) {
 const HELD_CLOCK: &str = "faked-system-time 20260601T120000!\n";
 
 /// Plugs in a card that recites, and waits until the scdaemon has it.
-fn insert(reader: &Reader, home: &Home, script: &str) -> Card {
+pub(super) fn insert(reader: &Reader, home: &Home, script: &str) -> Card {
     let script = home.write("card.script", script);
     let card = Card::insert(&reader.slot(), &["--script", &script.display().to_string()]);
     home.wait_for_card();
@@ -260,6 +260,6 @@ fn shared_x(group: &EcGroupRef, own: &BigNumRef, other: &EcPointRef, size: usize
 }
 
 /// The number in `size` octets.
-fn padded(number: &[u8], size: usize) -> Vec<u8> {
+pub(super) fn padded(number: &[u8], size: usize) -> Vec<u8> {
     [vec![0; size - number.len()].as_slice(), number].concat()
 }

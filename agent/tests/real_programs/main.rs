@@ -11,8 +11,10 @@
 mod world;
 
 mod budgets;
+mod called_off;
 mod curves;
 mod life;
+mod moved;
 mod pins;
 mod removal;
 mod secrets;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::card::Reader;
 use super::play::{Stage, Wire};
-use super::script::{Scene, Side, TokenEvent};
+use super::script::{Scene, Seat, Side, TokenEvent};
 use super::theatre::{Scenery, Theatre};
 use super::wire::Stream;
 
@@ -33,7 +33,7 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Starts it on a thread of its own, then puts the card in.
     pub(crate) fn start(theatre: &'static Theatre, scene: &Scene) -> Result<Self, String> {
-        let reader = |home: &Path| Reader::Socket(home.join("reader"));
+        let reader = |home: &Path, _| Some(Reader::Socket(home.join("reader")));
         let mut scenery = Scenery::set(theatre, scene, reader, REMOVAL_SEEN)?;
         let home = scenery.home.path();
         let mut arguments: Vec<OsString> = ["--server", "--homedir"].map(OsString::from).into();
@@ -108,8 +108,8 @@ impl Stage for Embedded {
         Ok(Box::new(Stream::socket(client).map_err(|error| error.to_string())?))
     }
 
-    fn token(&mut self, event: &TokenEvent) -> Result<(), String> {
-        self.scenery.happens(event)
+    fn token(&mut self, seat: Seat, event: &TokenEvent) -> Result<(), String> {
+        self.scenery.happens(seat, event)
     }
 
     fn crowd(&mut self, count: usize) -> Result<(), String> {
@@ -126,7 +126,7 @@ impl Stage for Embedded {
     }
 
     fn offence(&mut self) -> Option<String> {
-        self.scenery.slot.as_before()
+        self.scenery.offence()
     }
 
     fn notes(&mut self) -> String {

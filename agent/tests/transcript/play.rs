@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::pattern::{Captures, Pattern};
-use super::script::{Action, Answer, Side, State, Step, TokenEvent, Transcript};
+use super::script::{Action, Answer, Seat, Side, State, Step, TokenEvent, Transcript};
 
 /// What a server says before it reads anything.
 pub(crate) const GREETING: &str = "OK GNU Privacy Guard's Smartcard server ready";
@@ -29,8 +29,8 @@ pub(crate) trait Stage {
     fn side(&self) -> Side;
     /// Opens a session; session 1 may be the pipe.
     fn open(&mut self, session: u8) -> Result<Box<dyn Wire>, String>;
-    /// Lets something happen to the card, and waits until the server may know it.
-    fn token(&mut self, event: &TokenEvent) -> Result<(), String>;
+    /// Lets something happen to a card, and waits until the server may know it.
+    fn token(&mut self, seat: Seat, event: &TokenEvent) -> Result<(), String>;
     /// Opens and drops so many connections.
     fn crowd(&mut self, count: usize) -> Result<(), String>;
     /// Waits for the program's end.
@@ -67,6 +67,8 @@ pub(crate) enum Incoming {
 pub(crate) struct Played {
     /// Commands with the error codes that they were answered with.
     pub(crate) pairs: BTreeSet<(String, u32)>,
+    /// Commands with the words behind them, and with none.
+    pub(crate) words: BTreeSet<(String, String)>,
     /// Wanted differences that were played.
     pub(crate) differences: usize,
     /// Those of them that are none to GnuPG 2.4: it did what ours does.
@@ -147,7 +149,7 @@ impl Player<'_> {
             Action::Send { session, text, times, ends } => self.send(*session, text, *times, *ends)?,
             Action::Expect { session, text, more } => self.expect(*session, text, *more)?,
             Action::Pin { session, prompt, answer } => self.pin(*session, prompt, answer)?,
-            Action::Token(event) => self.stage.token(event)?,
+            Action::Token { seat, event } => self.stage.token(*seat, event)?,
             Action::State { session, state } => self.session(*session)?.is_in(*state)?,
             Action::HangUp { session } => self.session(*session)?.hang_up(),
             Action::Crowd(count) => self.stage.crowd(*count)?,
@@ -173,13 +175,19 @@ impl Player<'_> {
     fn send(&mut self, session: u8, text: &Pattern, times: usize, ends: bool) -> Result<(), String> {
         let mut octets = text.render(&self.captures)?;
         let session = self.session(session)?;
+        let mut said = BTreeSet::new();
         if ends {
-            octets.split(|b| *b == b'\n').for_each(|line| session.asked.heard_from_client(line));
+            for line in octets.split(|b| *b == b'\n') {
+                if session.asked.heard_from_client(line) {
+                    said.extend(words(line));
+                }
+            }
             octets.push(b'\n');
         }
         for _ in 0..times {
             session.send(&octets);
         }
+        self.played.words.extend(said);
         Ok(())
     }
 
@@ -298,14 +306,16 @@ impl Session {
 }
 
 impl Asked {
-    fn heard_from_client(&mut self, line: &[u8]) {
+    /// Whether the line is a command.
+    fn heard_from_client(&mut self, line: &[u8]) -> bool {
         let word = line.split(|b| *b == b' ' || *b == b'\t').next().unwrap_or_default();
         if self.inquiring || word.is_empty() || word.starts_with(b"#") {
             let ends = word.eq_ignore_ascii_case(b"END") || word.to_ascii_uppercase().starts_with(b"CAN");
             self.inquiring &= !ends;
-        } else {
-            self.commands.push_back(String::from_utf8_lossy(word).to_ascii_uppercase());
+            return false;
         }
+        self.commands.push_back(String::from_utf8_lossy(word).to_ascii_uppercase());
+        true
     }
 
     /// The command and the code, if the line refuses one.
@@ -320,6 +330,15 @@ impl Asked {
         let number: u32 = line.strip_prefix("ERR ")?.split(' ').next()?.parse().ok()?;
         Some((command, number & 0xFFFF))
     }
+}
+
+/// A command's line, as pairs of the command and a word behind it; what has a value counts with it and without.
+fn words(line: &[u8]) -> Vec<(String, String)> {
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+    let command = words.next().unwrap_or_default().to_ascii_uppercase();
+    let names = words.flat_map(|word| [word, word.split('=').next().unwrap_or(word)]);
+    std::iter::once("").chain(names).map(|name| (command.clone(), name.to_owned())).collect()
 }
 
 impl Incoming {

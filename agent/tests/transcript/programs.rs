@@ -11,7 +11,7 @@ use super::card::Reader;
 use super::newer::Plain;
 use super::play::{Incoming, Stage, Wire};
 use super::reader::{Lane, Lease};
-use super::script::{Card, Play, Scene, Side, TokenEvent};
+use super::script::{Card, Play, Scene, Seat, Side, TokenEvent};
 use super::theatre::{Height, Scenery, Theatre};
 use super::wire::Stream;
 
@@ -43,8 +43,9 @@ struct Program {
 impl Programs {
     /// Sets the scene and starts the program.
     pub(crate) fn start(theatre: &'static Theatre, scene: &Scene, height: Height) -> Result<Self, String> {
-        let lane = theatre.readers.take();
-        let mut scenery = Scenery::set(theatre, scene, |_| Reader::Vpcd(lane.port), REMOVAL_SEEN)?;
+        let lane = theatre.readers.take(scene.readers());
+        let mut scenery =
+            Scenery::set(theatre, scene, |_, seat| lane.port(seat).map(Reader::Vpcd), REMOVAL_SEEN)?;
         scenery.begin(scene)?;
         let home = scenery.home.path();
         fs::set_permissions(home, fs::Permissions::from_mode(0o700)).map_err(|error| error.to_string())?;
@@ -147,8 +148,8 @@ impl Stage for Programs {
         Ok(self.plain(Stream::socket(self.connect()?).map_err(|error| error.to_string())?))
     }
 
-    fn token(&mut self, event: &TokenEvent) -> Result<(), String> {
-        self.scenery.happens(event)
+    fn token(&mut self, seat: Seat, event: &TokenEvent) -> Result<(), String> {
+        self.scenery.happens(seat, event)
     }
 
     fn crowd(&mut self, count: usize) -> Result<(), String> {
@@ -170,7 +171,7 @@ impl Stage for Programs {
     }
 
     fn offence(&mut self) -> Option<String> {
-        self.scenery.slot.as_before()
+        self.scenery.offence()
     }
 
     fn notes(&mut self) -> String {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::embedded::Embedded;
 use super::pattern::Captures;
 use super::play::{GREETING, Incoming, Stage as _, Wire, pin_lines};
-use super::script::{Action, Answer, Side, TokenEvent, Transcript};
+use super::script::{Action, Answer, Seat, Side, TokenEvent, Transcript};
 use super::season::{chosen, several_at_a_time};
 use super::theatre::{Height, Theatre};
 
@@ -33,7 +33,8 @@ pub(crate) fn pull_everywhere() -> Pulls {
     let start = Instant::now();
     let mut queue = chosen();
     queue.retain(|transcript| {
-        Height::Core.can_play(&transcript.scene) && has_one_session(transcript) && !waits(transcript)
+        let one_of_each = transcript.scene.readers() == 1 && has_one_session(transcript);
+        Height::Core.can_play(&transcript.scene) && one_of_each && !waits(transcript)
     });
     let transcripts = queue.len();
     let counts = several_at_a_time(queue, |transcript| {
@@ -70,7 +71,7 @@ fn has_one_session(transcript: &Transcript) -> bool {
             *session == 1
         }
         Action::State { .. } | Action::HangUp { .. } | Action::Crowd(_) | Action::Exit(_) => false,
-        Action::Difference { .. } | Action::Token(_) | Action::Pause(_) => true,
+        Action::Difference { .. } | Action::Token { .. } | Action::Pause(_) => true,
     })
 }
 
@@ -79,7 +80,8 @@ fn waits(transcript: &Transcript) -> bool {
     let steps = transcript.steps_of(Side::Ours).map(|step| &step.action);
     let steps: Vec<_> = steps.filter(|step| !matches!(step, Action::Difference { .. })).collect();
     steps.windows(2).any(|pair| {
-        matches!(pair, [Action::Send { .. }, Action::Token(TokenEvent::Removed | TokenEvent::Inserted(_))])
+        let changes = |event: &TokenEvent| matches!(event, TokenEvent::Removed | TokenEvent::Inserted(_));
+        matches!(pair, [Action::Send { .. }, Action::Token { event, .. }] if changes(event))
     })
 }
 
@@ -101,15 +103,15 @@ fn play(transcript: &Transcript, pulled_at: Option<usize>) -> Result<usize, Stri
                 }
             }
             // What the card is told to answer does not matter, nor whether it can be put in.
-            Action::Token(event) => drop(stage.token(event)),
+            Action::Token { seat, event } => drop(stage.token(*seat, event)),
             _ => {}
         }
     }
     let commands = stage.commands();
     if pulled_at.is_some() {
-        drop(stage.token(&TokenEvent::AsBefore));
+        drop(stage.token(Seat::First, &TokenEvent::AsBefore));
         stage.pull_at(None);
-        stage.token(&TokenEvent::Inserted(None))?;
+        stage.token(Seat::First, &TokenEvent::Inserted(None))?;
         let found = Client::greeted(&mut stage)?.finds_the_card();
         found.map_err(|what| format!("{what}\n{}", stage.notes()))?;
     }

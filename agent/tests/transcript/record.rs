@@ -60,7 +60,7 @@ impl Sessions {
             return Ok(Some(session));
         }
         match action {
-            Action::Token(event) => stage.token(event)?,
+            Action::Token { seat, event } => stage.token(*seat, event)?,
             Action::HangUp { session } => self.wire(*session, stage)?.hang_up(),
             Action::Crowd(count) => stage.crowd(*count)?,
             Action::Pause(time) => std::thread::sleep(*time),

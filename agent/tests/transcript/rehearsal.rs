@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::pattern::Captures;
 use super::play::{GREETING, Incoming, PROBES, Stage, Wire};
-use super::script::{Action, Side, State, TokenEvent, Transcript};
+use super::script::{Action, Seat, Side, State, TokenEvent, Transcript};
 
 /// Plays the part of the server.
 pub(crate) struct Rehearsal {
@@ -102,7 +102,7 @@ impl Stage for Rehearsal {
         Ok(Box::new(Actor { cues, answers: VecDeque::new() }))
     }
 
-    fn token(&mut self, _: &TokenEvent) -> Result<(), String> {
+    fn token(&mut self, _: Seat, _: &TokenEvent) -> Result<(), String> {
         Ok(())
     }
 

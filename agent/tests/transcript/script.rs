@@ -21,20 +21,26 @@ pub(crate) struct Transcript {
 pub(crate) struct Scene {
     /// `card:`
     pub(crate) card: Card,
+    /// `second card:`, in a reader of its own.
+    pub(crate) second: Card,
     /// `option:`, lines for scdaemon.conf.
     pub(crate) options: Vec<String>,
     /// `play:`, where it makes sense.
     pub(crate) play: Play,
     /// `gap:`, why ours does not say this yet.
     pub(crate) gap: Option<String>,
+    /// `not 2.2:`, why GnuPG 2.2 cannot be asked at all.
+    pub(crate) not_older: Option<String>,
     /// `not 2.4:`, why GnuPG 2.4 does not say this, and is not asked.
     pub(crate) not_newer: Option<String>,
+    /// `only 2.5:`, what is known of it from its source only, so that no GnuPG here is asked.
+    pub(crate) source_only: Option<String>,
 }
 
 /// What is in the reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Card {
-    /// The named world of `testdata/transcripts/worlds/`, on the virtual card.
+    /// The named world of `testdata/transcripts/worlds/`, on the virtual card; `WORLD numbered N` with another number.
     World(String),
     /// A card that knows nothing but the exchanges of the named file in `testdata/transcripts/cards/`.
     Scripted(String),
@@ -94,8 +100,8 @@ pub(crate) enum Action {
     Expect { session: u8, text: Pattern, more: bool },
     /// `P:` the server asks for a PIN with this text.
     Pin { session: u8, prompt: Pattern, answer: Answer },
-    /// `T:` something happens to the token.
-    Token(TokenEvent),
+    /// `T:` something happens to the card, `T2:` to the second one.
+    Token { seat: Seat, event: TokenEvent },
     /// `state:` how the connection is now.
     State { session: u8, state: State },
     /// `hang-up:` the client closes its connection.
@@ -117,6 +123,15 @@ pub(crate) enum Answer {
     Cancel,
     /// `nothing`: END without data.
     Nothing,
+}
+
+/// Which of the readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// The only one, mostly.
+    First,
+    /// The other, where there are two cards.
+    Second,
 }
 
 /// What happens to the card, apart from what the server does to it.
@@ -187,7 +202,16 @@ pub(crate) enum Problem {
 impl Scene {
     /// Whether this side is asked at all.
     pub(crate) fn concerns(&self, side: Side) -> bool {
-        side != Side::Newer || self.not_newer.is_none()
+        match side {
+            Side::Ours => true,
+            Side::Stock => self.source_only.is_none() && self.not_older.is_none(),
+            Side::Newer => self.source_only.is_none() && self.not_newer.is_none(),
+        }
+    }
+
+    /// How many readers it takes.
+    pub(crate) fn readers(&self) -> usize {
+        if self.second == Card::Absent { 1 } else { 2 }
     }
 }
 
@@ -236,7 +260,9 @@ impl Reader {
         let (speaker, text) = line.split_once(':').ok_or_else(|| Problem::UnknownSpeaker(line.to_owned()))?;
         let text = text.strip_prefix(' ').unwrap_or(text);
         match speaker {
-            "card" | "option" | "play" | "gap" | "not 2.4" => self.header(speaker, text),
+            "card" | "second card" | "option" | "play" | "gap" | "not 2.2" | "not 2.4" | "only 2.5" => {
+                self.header(speaker, text)
+            }
             "difference" => self.difference(number, text),
             "stock" => self.one_sided(number, Side::Stock, text),
             "ours" => self.one_sided(number, Side::Ours, text),
@@ -260,9 +286,12 @@ impl Reader {
                 self.card_said = true;
                 self.scene.card = card(text);
             }
+            "second card" => self.scene.second = card(text),
             "option" => self.scene.options.push(text.to_owned()),
             "gap" => self.scene.gap = Some(text.to_owned()),
+            "not 2.2" => self.scene.not_older = Some(text.to_owned()),
             "not 2.4" => self.scene.not_newer = Some(text.to_owned()),
+            "only 2.5" => self.scene.source_only = Some(text.to_owned()),
             _ => self.scene.play = play(text)?,
         }
         Ok(())
@@ -349,7 +378,10 @@ fn action(speaker: &str, text: &str) -> Result<Action, Problem> {
         ("S", "") => Ok(Action::Expect { session, text: Pattern::parse(text)?, more: false }),
         ("S", "+") => Ok(Action::Expect { session, text: Pattern::parse(text)?, more: true }),
         ("P", "") => pin(session, text),
-        ("T", "") => Ok(Action::Token(token_event(text)?)),
+        ("T", "") => {
+            let seat = if session == 2 { Seat::Second } else { Seat::First };
+            Ok(Action::Token { seat, event: token_event(text)? })
+        }
         ("state", "") => Ok(Action::State { session, state: state(text)? }),
         ("hang-up", "") => Ok(Action::HangUp { session }),
         ("crowd", "") => Ok(Action::Crowd(number(text)?)),
@@ -500,7 +532,7 @@ mod tests {
         let events: Vec<_> = actions("T: 002A9E9A 0102 -> 6985\nT: 00478000 -> gone\nT: inserted\n")
             .into_iter()
             .map(|action| match action {
-                Action::Token(event) => event,
+                Action::Token { event, .. } => event,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -555,6 +587,27 @@ mod tests {
         let transcript = Transcript::parse("test", "# A test.\nnot 2.4: it hangs\nC: NOP\n").unwrap();
         assert!(!transcript.scene.concerns(Side::Newer));
         assert!(transcript.scene.concerns(Side::Stock) && transcript.scene.concerns(Side::Ours));
+    }
+
+    #[test]
+    fn an_older_original_is_not_asked_where_the_header_says_so() {
+        let text = "# A test.\ncard: blank\nsecond card: other\nnot 2.2: one reader only\nT2: removed\n";
+        let transcript = Transcript::parse("test", text).unwrap();
+        assert!(!transcript.scene.concerns(Side::Stock));
+        assert!(transcript.scene.concerns(Side::Newer) && transcript.scene.concerns(Side::Ours));
+        assert_eq!(transcript.scene.readers(), 2);
+        let Action::Token { seat: Seat::Second, event: TokenEvent::Removed } = &transcript.steps[0].action
+        else {
+            panic!("{transcript:?}")
+        };
+    }
+
+    #[test]
+    fn what_only_the_newest_has_is_asked_of_ours_alone() {
+        let transcript =
+            Transcript::parse("test", "# A test.\nonly 2.5: so its source says\nC: NOP\n").unwrap();
+        assert!(!transcript.scene.concerns(Side::Newer) && !transcript.scene.concerns(Side::Stock));
+        assert!(transcript.scene.concerns(Side::Ours));
     }
 
     #[test]

@@ -19,6 +19,8 @@ const TROUPES: usize = 10;
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     plays: BTreeMap<String, Outcome>,
+    /// Those that no GnuPG here could confirm.
+    source_only: usize,
     seconds: f32,
 }
 
@@ -48,6 +50,11 @@ impl Report {
         self.good().flat_map(|played| played.pairs.iter().cloned()).collect()
     }
 
+    /// Commands with the words behind them that were said.
+    pub(crate) fn words(&self) -> BTreeSet<(String, String)> {
+        self.good().flat_map(|played| played.words.iter().cloned()).collect()
+    }
+
     /// Texts of all failures.
     pub(crate) fn failures(&self) -> Vec<&str> {
         self.plays.values().filter_map(Outcome::failure).collect()
@@ -56,12 +63,14 @@ impl Report {
     /// One line for the test's output.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "{} transcripts, {} failed, {} known gaps, {} wanted differences{}, {} pairs of command and error, {:.0} s",
+            "{} transcripts, {} failed, {} known gaps, {} wanted differences{}, {} known from source only, {} pairs of command \
+             and error, {:.0} s",
             self.plays.len(),
             self.failures().len(),
             self.plays.values().filter(|outcome| matches!(outcome, Outcome::Gap)).count(),
             self.good().map(|played| played.differences).sum::<usize>(),
             self.confirmed(),
+            self.source_only,
             self.pairs().len(),
             self.seconds
         )
@@ -112,12 +121,13 @@ pub(crate) fn play_all(height: Height) -> Report {
     let start = Instant::now();
     let mut queue = chosen();
     queue.retain(|transcript| height.can_play(&transcript.scene));
+    let source_only = queue.iter().filter(|transcript| transcript.scene.source_only.is_some()).count();
     let plays = several_at_a_time(queue, |transcript| {
         let outcome = play_one(&transcript, height);
         (transcript.name, outcome)
     });
     let plays = plays.into_iter().collect();
-    let report = Report { plays, seconds: start.elapsed().as_secs_f32() };
+    let report = Report { plays, source_only, seconds: start.elapsed().as_secs_f32() };
     // Not println!, which the test harness hides when a test passes.
     let _ = writeln!(std::io::stderr(), "{height:?}: {}", report.summary());
     report

@@ -13,7 +13,7 @@ use super::newer::side_of;
 use super::play::Stage;
 use super::programs::{Programs, STOCK};
 use super::reader::Readers;
-use super::script::{Card, Play, Scene, Side, TokenEvent};
+use super::script::{Card, Play, Scene, Seat, Side, TokenEvent};
 use super::worlds::World;
 
 /// Where `make` leaves the virtual card.
@@ -91,7 +91,14 @@ impl Theatre {
 
     fn card(&self, card: &Card, home: &Path) -> Result<Option<VirtualCard>, String> {
         let arguments: Vec<OsString> = match card {
-            Card::World(name) => self.world(name)?.copy_to(&home.join(format!("card-{name}")))?,
+            Card::World(named) => {
+                let (name, number) = named.split_once(" numbered ").unwrap_or((named, ""));
+                let mut arguments = self.world(name)?.copy_to(&home.join(format!("card-{name}")))?;
+                if !number.is_empty() {
+                    arguments.extend(["--serial".into(), number.into()]);
+                }
+                arguments
+            }
             Card::Scripted(name) => vec![
                 "--script".into(),
                 repository().join("testdata/cards").join(name).join("card.script").into(),
@@ -124,6 +131,8 @@ pub(crate) struct Scenery {
     pub(crate) home: tempfile::TempDir,
     /// The reader.
     pub(crate) slot: Slot,
+    /// The other one, where there are two cards.
+    second: Option<Slot>,
     removal_seen: Duration,
 }
 
@@ -132,47 +141,66 @@ impl Scenery {
     pub(crate) fn set(
         theatre: &'static Theatre,
         scene: &Scene,
-        reader: impl FnOnce(&Path) -> Reader,
+        reader: impl Fn(&Path, Seat) -> Option<Reader>,
         removal_seen: Duration,
     ) -> Result<Self, String> {
         let home = tempfile::Builder::new().prefix("scd").tempdir().map_err(|error| error.to_string())?;
-        let slot = Slot::new(reader(home.path()), theatre.card(&scene.card, home.path())?);
-        Ok(Self { theatre, home, slot, removal_seen })
+        let slot = |seat, card: &Card, memory: &str| {
+            let reader = reader(home.path(), seat).ok_or("no reader for the card")?;
+            Ok::<_, String>(Slot::new(reader, theatre.card(card, &home.path().join(memory))?))
+        };
+        let first = slot(Seat::First, &scene.card, "first")?;
+        let second =
+            (scene.readers() == 2).then(|| slot(Seat::Second, &scene.second, "second")).transpose()?;
+        Ok(Self { theatre, slot: first, second, home, removal_seen })
     }
 
-    /// Puts the scene's card in, if it has one.
+    /// Puts the scene's cards in, if it has any, the second one last.
     pub(crate) fn begin(&mut self, scene: &Scene) -> Result<(), String> {
-        match scene.card {
-            Card::World(_) | Card::Scripted(_) => self.happens(&TokenEvent::Inserted(None)),
-            Card::Absent | Card::NoReader | Card::NoService => Ok(()),
-        }
-    }
-
-    /// Lets something happen to the card, and waits until the server may know it.
-    pub(crate) fn happens(&mut self, event: &TokenEvent) -> Result<(), String> {
-        match event {
-            TokenEvent::Removed => {
-                self.slot.remove();
-                std::thread::sleep(self.removal_seen);
+        for (seat, card) in [(Seat::First, &scene.card), (Seat::Second, &scene.second)] {
+            if matches!(card, Card::World(_) | Card::Scripted(_)) {
+                self.happens(seat, &TokenEvent::Inserted(None))?;
             }
-            TokenEvent::Inserted(world) => {
-                if let Some(world) = world {
-                    let card = self.theatre.card(&Card::World(world.clone()), self.home.path())?;
-                    self.slot.exchange_card(card.ok_or("no card")?);
-                }
-                self.slot.insert()?;
-            }
-            TokenEvent::Answers { header, data, reply } => {
-                self.slot.order(*header, data.clone(), reply.clone())
-            }
-            TokenEvent::AsBefore => return self.slot.as_before().map_or(Ok(()), Err),
         }
         Ok(())
     }
 
-    /// The card's last exchanges.
+    /// Lets something happen to a card, and waits until the server may know it.
+    pub(crate) fn happens(&mut self, seat: Seat, event: &TokenEvent) -> Result<(), String> {
+        let (slot, memory) = match seat {
+            Seat::First => (&mut self.slot, "first"),
+            Seat::Second => (self.second.as_mut().ok_or("there is no second card")?, "second"),
+        };
+        match event {
+            TokenEvent::Removed => {
+                slot.remove();
+                std::thread::sleep(self.removal_seen);
+            }
+            TokenEvent::Inserted(world) => {
+                if let Some(world) = world {
+                    let memory = self.home.path().join(memory);
+                    let card = self.theatre.card(&Card::World(world.clone()), &memory)?;
+                    slot.exchange_card(card.ok_or("no card")?);
+                }
+                slot.insert()?;
+            }
+            TokenEvent::Answers { header, data, reply } => slot.order(*header, data.clone(), reply.clone()),
+            TokenEvent::AsBefore => return slot.as_before().map_or(Ok(()), Err),
+        }
+        Ok(())
+    }
+
+    /// What a card was asked that it should not have been, or was not asked that it should have been.
+    pub(crate) fn offence(&mut self) -> Option<String> {
+        self.slot.as_before().or_else(|| self.second.as_ref()?.as_before())
+    }
+
+    /// The cards' last exchanges.
     pub(crate) fn notes(&self) -> String {
-        self.slot.exchanges().iter().map(|line| format!("    card: {line}\n")).collect()
+        let slots =
+            std::iter::once(("card", &self.slot)).chain(self.second.iter().map(|slot| ("card 2", slot)));
+        let line = |name, line: String| format!("    {name}: {line}\n");
+        slots.flat_map(|(name, slot)| slot.exchanges().into_iter().map(move |it| line(name, it))).collect()
     }
 }
 

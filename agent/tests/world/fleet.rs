@@ -128,15 +128,23 @@ impl Client {
     pub(crate) async fn reply(&mut self) -> String {
         let mut reply = String::new();
         loop {
-            let line = self.line().await;
+            let line = self.line_after_questions().await;
             match line.split(' ').next() {
-                Some("INQUIRE") => {
-                    self.questions += 1;
-                    self.send("D 123456\0\nEND").await;
-                }
                 Some("OK" | "ERR") => return reply + &line,
                 _ => reply += &(line + "\n"),
             }
+        }
+    }
+
+    /// The next line that is no question; those are answered as in [`Self::reply`].
+    pub(crate) async fn line_after_questions(&mut self) -> String {
+        loop {
+            let line = self.line().await;
+            if !line.starts_with("INQUIRE ") {
+                return line;
+            }
+            self.questions += 1;
+            self.send("D 123456\0\nEND").await;
         }
     }
 

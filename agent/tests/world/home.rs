@@ -85,11 +85,20 @@ impl Home {
     /// Ends agent and scdaemon.
     pub(crate) fn kill_agent(&self) {
         drop(Seen::of(self.command("gpgconf").args(["--kill", "all"]), b""));
-        // The command returns before they are gone. A reader can be held exclusively, and GnuPG 2.4's agent answers
-        // while it ends.
-        for socket in ["S.scdaemon", "S.gpg-agent"].map(|name| self.path(name)) {
-            wait_for("the agent's end", || if socket.exists() { Err("its socket is there") } else { Ok(()) });
-        }
+        // The command returns before they are gone, and so do their sockets. GnuPG's scdaemon holds a reader to its very
+        // end, and does not take one that somebody else has.
+        wait_for("the agent's end", || match &self.daemons()[..] {
+            [] => Ok(()),
+            alive => Err(format!("{alive:?}")),
+        });
+    }
+
+    /// The programs that were told to live here, by their command lines.
+    fn daemons(&self) -> Vec<String> {
+        let home = format!("--homedir\0{}", self.dir.path().display());
+        let processes = fs::read_dir("/proc").expect("/proc is mounted").filter_map(Result::ok);
+        let lines = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
+        lines.filter(|line| line.contains(&home)).collect()
     }
 
     /// A file of the home.

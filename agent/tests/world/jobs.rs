@@ -87,7 +87,10 @@ pub(crate) fn logs_in(home: &Home) {
 pub(crate) fn is_shown_as_stock_shows_it(home: &mut Home) {
     let status = home.gpg(&["--card-status"]).ok();
     home.switch_to(Scdaemon::Stock);
+    // pcscd may be a moment late to learn that the one before has gone.
+    home.wait_for_card();
     let of_stock = home.gpg(&["--card-status"]).ok();
     home.switch_to(Scdaemon::under_test());
+    home.wait_for_card();
     assert!(status.text() == of_stock.text(), "ours: {status}\nstock: {of_stock}");
 }

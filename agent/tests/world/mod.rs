@@ -37,10 +37,10 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// Asks `probe` until it is content; fails after ten seconds and tells what it said last, and what was waited for.
+/// Asks `probe` until it is content; fails after half a minute and tells what it said last, and what was waited for.
 #[track_caller]
 pub(crate) fn wait_for<T, E: std::fmt::Display>(what: &str, mut probe: impl FnMut() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match probe() {
             Ok(answer) => return answer,

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub(crate) struct CardKey {
     /// Algorithm attributes (OpenPGP card 3.4, 4.4.3.9).
     pub(crate) attributes: Vec<u8>,
-    /// The public point, in the card's form.
+    /// The public point, in the card's form; empty where there is no key yet.
     pub(crate) point: Vec<u8>,
     /// Its OpenPGP fingerprint.
     pub(crate) fingerprint: [u8; 20],
@@ -60,10 +60,10 @@ pub(crate) fn script(sign: &CardKey, decrypt: &CardKey, answers: &[Answer]) -> S
     }
     for (crt, key) in [("B600", Some(sign)), ("B800", Some(decrypt)), ("A400", None)] {
         match key {
-            Some(key) => {
+            Some(key) if !key.point.is_empty() => {
                 say(&format!("00478100 {crt}"), &tlv(&[0x7F, 0x49], &tlv(&[0x86], &key.point)), "9000")
             }
-            None => say(&format!("00478100 {crt}"), &[], "6A88"),
+            _ => say(&format!("00478100 {crt}"), &[], "6A88"),
         }
     }
     for reference in ["81", "82"] {
@@ -78,6 +78,44 @@ pub(crate) fn script(sign: &CardKey, decrypt: &CardKey, answers: &[Answer]) -> S
                 let template = tlv(&[0xA6], &tlv(&[0x7F, 0x49], &tlv(&[0x86], point)));
                 say(&format!("002A8086 {}", hex(&template)), shared, "9000");
             }
+        }
+    }
+    script + "end\n"
+}
+
+/// A key that the card is to be given.
+pub(crate) struct Import {
+    /// Which key it becomes, from 1.
+    pub(crate) number: u8,
+    /// The secret number, as long as the curve has it.
+    pub(crate) secret: Vec<u8>,
+    /// Its OpenPGP fingerprint.
+    pub(crate) fingerprint: [u8; 20],
+    /// When it was made, in seconds since 1970.
+    pub(crate) created: u32,
+}
+
+/// The script of a card without keys, for keys with these attributes, that must be given these two; admin PIN 12345678.
+pub(crate) fn script_of_imports(attributes: [Vec<u8>; 2], imports: &[Import]) -> String {
+    let [sign, decrypt] = attributes.map(|attributes| CardKey {
+        attributes,
+        point: Vec::new(),
+        fingerprint: [0; 20],
+        created: 0,
+    });
+    let mut script = script(&sign, &decrypt, &[]);
+    script += "always\n> 00200083 \"12345678\"\n< 9000\nend\nany-order\n";
+    for Import { number, secret, fingerprint, created } in imports {
+        let crt = [0xB6, 0xB8][usize::from(*number) - 1];
+        let lengths = tlv(&[0x7F, 0x48], &[0x92, u8::try_from(secret.len()).expect("curves are small")]);
+        let template = [&[crt, 0][..], &lengths, &tlv(&[0x5F, 0x48], secret)].concat();
+        let [fingerprint_at, time_at] = [0xC6 + number, 0xCD + number];
+        for (command, data) in [
+            ("00DB3FFF".to_owned(), tlv(&[0x4D], &template)),
+            (format!("00DA00{fingerprint_at:02X}"), fingerprint.to_vec()),
+            (format!("00DA00{time_at:02X}"), created.to_be_bytes().to_vec()),
+        ] {
+            writeln!(script, "> {command} {}\n< 9000", hex(&data)).expect("a string takes everything");
         }
     }
     script + "end\n"

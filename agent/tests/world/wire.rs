@@ -18,7 +18,7 @@ impl Wire {
         let stream = UnixStream::connect(socket).expect("the socket is there");
         let replies = BufReader::new(stream.try_clone().expect("a descriptor"));
         let mut wire = Self { stream, replies };
-        let greeting = wire.read_line();
+        let greeting = wire.line();
         assert!(greeting.starts_with("OK "), "{greeting}");
         wire
     }
@@ -27,7 +27,7 @@ impl Wire {
     pub(crate) fn ask(&mut self, line: &str) -> String {
         self.send(line.as_bytes());
         loop {
-            let reply = self.read_line();
+            let reply = self.line();
             if matches!(reply.split(' ').next(), Some("OK" | "ERR" | "INQUIRE")) {
                 return reply;
             }
@@ -59,6 +59,11 @@ impl Wire {
         self.stream.write_all(&[line, b"\n"].concat()).expect("the daemon listens");
     }
 
+    /// Whether the daemon ends the connection without another line.
+    pub(crate) fn hangs_up(&mut self) -> bool {
+        self.replies.read_until(b'\n', &mut Vec::new()).is_ok_and(|octets| octets == 0)
+    }
+
     fn read_octets(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         self.replies.read_until(b'\n', &mut line).expect("the daemon answers");
@@ -66,7 +71,8 @@ impl Wire {
         line
     }
 
-    fn read_line(&mut self) -> String {
+    /// The next line of an answer.
+    pub(crate) fn line(&mut self) -> String {
         String::from_utf8_lossy(&self.read_octets()).into_owned()
     }
 }

@@ -10,4 +10,4 @@ pub mod codec;
 pub mod server;
 mod wire;
 
-pub use server::{Service, serve};
+pub use server::{Connection, Service, serve};

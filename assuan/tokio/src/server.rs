@@ -1,9 +1,9 @@
 //! Serving one client: read a frame, hand it to the session, carry out what the session asks for, send its lines.
 //!
-//! What the client sent before its stream ended is answered before the end is noticed, as libassuan does. A client that
-//! goes away while a command runs is noticed at the next line that is sent or awaited, and at once by a command that
-//! waits for it ([`Conversation::closed`]). Dropping the future that [`serve`] returns drops the command that runs;
-//! nothing is left half-moved but the client's stream itself.
+//! What the client sent before its stream ended is answered before the end is noticed, as libassuan does: it may have
+//! said all and still listen. A command that runs is broken off once nobody listens any more, if the connection can tell
+//! ([`Connection::until`]); otherwise that is noticed at the next line that is sent or awaited. Breaking off, and dropping
+//! the future that [`serve`] returns, drops the command's future; nothing is left half-moved but the client's stream itself.
 //!
 //! The log gets names, kinds and sizes, never what is in a line. The span of the connection is the caller's.
 
@@ -39,17 +39,43 @@ pub trait Service: Send {
     fn reset<'a>(&'a mut self, args: &'a [u8]) -> BoxFuture<'a, Result<(), Error>>;
 }
 
+/// A client's two streams.
+pub struct Connection<R, W> {
+    reader: R,
+    writer: W,
+    gone: BoxFuture<'static, ()>,
+}
+
+impl<R, W> Connection<R, W> {
+    /// Streams that tell only by failing that the client is gone.
+    pub fn new(reader: R, writer: W) -> Self {
+        Self { reader, writer, gone: Box::pin(std::future::pending()) }
+    }
+
+    /// The same, where the end of `gone` tells that nobody is left to hear an answer.
+    #[must_use]
+    pub fn until(self, gone: BoxFuture<'static, ()>) -> Self {
+        Self { gone, ..self }
+    }
+}
+
 /// Serves one client to its end: sends the greeting of `session` before anything is read, and returns how the session
 /// ended, with everything sent. What `service` holds for the client is its owner's to release.
 ///
 /// # Errors
-/// When reading from or writing to the client fails; the session is over then, too.
-pub async fn serve<R, W, S>(reader: R, writer: W, mut session: Session, service: &mut S) -> io::Result<End>
+/// When reading from or writing to the client fails, or the client is gone while a command runs; the session is over
+/// then, too.
+pub async fn serve<R, W, S>(
+    connection: Connection<R, W>,
+    mut session: Session,
+    service: &mut S,
+) -> io::Result<End>
 where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
     S: Service + ?Sized,
 {
+    let Connection { reader, writer, mut gone } = connection;
     let mut wire = Wire::new(reader, writer);
     loop {
         wire.send(session.output()).await?;
@@ -57,7 +83,11 @@ where
             return Ok(end);
         }
         if let Some(event) = next_event(&mut wire, &mut session).await? {
-            act(event, &mut session, &mut wire, service).await;
+            tokio::select! {
+                biased;
+                () = act(event, &mut session, &mut wire, service) => {}
+                () = &mut gone => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use claviger_assuan::error::Source;
 use claviger_assuan::server::Session;
-use claviger_assuan_tokio::serve;
+use claviger_assuan_tokio::{Connection, serve};
 use example::Example;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 use world::{GREETING, TABLE, dialogues, written};
@@ -32,7 +32,7 @@ async fn play(client: Vec<u8>) -> (Vec<u8>, String) {
     let (reader, writer) = split(theirs);
     let server = async {
         let session = Session::new(Source::Scd, TABLE, GREETING);
-        serve(reader, writer, session, &mut Example).await.unwrap()
+        serve(Connection::new(reader, writer), session, &mut Example).await.unwrap()
     };
     let (mut hear, mut say) = split(ours);
     let talk = async {

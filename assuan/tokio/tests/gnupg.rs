@@ -14,7 +14,7 @@ use claviger_assuan::conversation::BoxFuture;
 use claviger_assuan::error::{Code, Error, Source};
 use claviger_assuan::server::Session;
 use claviger_assuan_tokio::client::{Caller, Client};
-use claviger_assuan_tokio::serve;
+use claviger_assuan_tokio::{Connection, serve};
 use claviger_secret::Secret;
 use example::Example;
 use tokio::io::AsyncWriteExt;
@@ -154,7 +154,7 @@ async fn serve_on(listener: UnixListener) {
     loop {
         let (reader, writer) = listener.accept().await.unwrap().0.into_split();
         let session = Session::new(Source::Scd, TABLE, GREETING);
-        tokio::spawn(async move { serve(reader, writer, session, &mut Example).await });
+        tokio::spawn(async move { serve(Connection::new(reader, writer), session, &mut Example).await });
     }
 }
 

@@ -10,8 +10,9 @@ use claviger_assuan::conversation::{BoxFuture, Conversation, InquiryError};
 use claviger_assuan::error::{Code, Error, Source};
 use claviger_assuan::server::{After, End, Session};
 use claviger_assuan::table::CommandInfo;
-use claviger_assuan_tokio::{Service, serve};
+use claviger_assuan_tokio::{Connection, Service, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -22,6 +23,7 @@ const TABLE: &[CommandInfo] = &[
     CommandInfo { name: "FLUSH", help: "" },
     CommandInfo { name: "LINGER", help: "" },
     CommandInfo { name: "WATCH", help: "" },
+    CommandInfo { name: "NOTE", help: "" },
 ];
 
 /// How long LINGER stays unless the client goes.
@@ -51,6 +53,10 @@ impl Service for Badly {
                 "LINGER" => {
                     let gone = timeout(LINGERING, talk.closed()).await.is_ok();
                     self.heard.fetch_add(usize::from(gone), Ordering::SeqCst);
+                    Ok(After::Continue)
+                }
+                "NOTE" => {
+                    self.heard.fetch_add(1, Ordering::SeqCst);
                     Ok(After::Continue)
                 }
                 "WATCH" => {
@@ -105,11 +111,21 @@ async fn give_up(talk: &mut dyn Conversation) -> Result<After, Error> {
 }
 
 /// A server with its client's end of a stream that holds `room` octets.
-fn server(room: usize, mut service: Badly) -> (DuplexStream, JoinHandle<io::Result<End>>) {
+fn server(room: usize, service: Badly) -> (DuplexStream, JoinHandle<io::Result<End>>) {
+    server_until(Box::pin(std::future::pending()), room, service)
+}
+
+/// The same, where the end of `gone` tells that the client is.
+fn server_until(
+    gone: BoxFuture<'static, ()>,
+    room: usize,
+    mut service: Badly,
+) -> (DuplexStream, JoinHandle<io::Result<End>>) {
     let (ours, theirs) = duplex(room);
     let (reader, writer) = split(theirs);
     let session = Session::new(Source::Scd, TABLE, "ready");
-    (ours, tokio::spawn(async move { serve(reader, writer, session, &mut service).await }))
+    let connection = Connection::new(reader, writer).until(gone);
+    (ours, tokio::spawn(async move { serve(connection, session, &mut service).await }))
 }
 
 /// Reads until the client has heard `what` at the end.
@@ -212,6 +228,34 @@ async fn what_was_sent_before_the_end_is_answered_after_the_handler_that_noticed
     assert_eq!(hear(&mut client, "OK\nOK\n").await, "OK ready\nOK\nD abc\nD def\nOK\nOK\n");
     assert_eq!(timeout(LINGERING / 2, server).await.unwrap().unwrap().unwrap(), End::EndOfStream);
     assert_eq!(heard.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_command_is_broken_off_when_its_client_is_gone_whatever_it_has_sent_ahead() {
+    let service = Badly::default();
+    let heard = Arc::clone(&service.heard);
+    let (client_goes, gone) = oneshot::channel::<()>();
+    let gone = Box::pin(async { drop(gone.await) });
+    let (mut client, server) = server_until(gone, 1 << 16, service);
+    client.write_all(format!("ASK\nD 1\nEND\nWHAT\nASK\n{}", "# x\n".repeat(5000)).as_bytes()).await.unwrap();
+    assert_eq!(
+        hear(&mut client, "PIN\n").await,
+        "OK ready\nINQUIRE NEEDPIN ||PIN\nOK\nERR 100663571 Unknown IPC command <SCD>\nINQUIRE NEEDPIN ||PIN\n"
+    );
+    client_goes.send(()).unwrap();
+    let ended = timeout(LINGERING, server).await.unwrap().unwrap();
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    assert_eq!(heard.load(Ordering::SeqCst), 1, "the second question was dropped");
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_before_its_commands_are_read_is_obeyed_as_far_as_it_takes_no_time() {
+    let service = Badly::default();
+    let heard = Arc::clone(&service.heard);
+    let (mut client, server) = server_until(Box::pin(std::future::ready(())), 4096, service);
+    client.write_all(b"NOTE\nNOTE\nLINGER\nNOTE\n").await.unwrap();
+    assert!(timeout(LINGERING / 2, server).await.unwrap().unwrap().is_err());
+    assert_eq!(heard.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

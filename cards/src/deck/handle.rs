@@ -68,10 +68,12 @@ impl TokenHandle {
         !*self.removed.borrow()
     }
 
-    /// How many jobs are in its queue or at work: what a new one has to wait for.
+    /// How many jobs are in its queue or at work: what a new one has to wait for. One at work counts though nobody waits for
+    /// it any more.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.pending.load(Ordering::Relaxed)
+        let busy = *self.phase.borrow() != Phase::Idle;
+        self.pending.load(Ordering::Relaxed).max(usize::from(busy))
     }
 
     /// Ends when the stay ends.

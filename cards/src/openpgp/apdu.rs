@@ -77,7 +77,12 @@ impl Response {
 
     /// Whether the status word may mean that the card's state was lost: another applet, or no PIN any more.
     pub(crate) fn looks_lost(&self) -> bool {
-        matches!(self.sw, 0x6d00 | 0x6e00 | 0x6982) || self.sw & 0xfff0 == 0x6a80
+        self.is_unknown_there() || self.sw == 0x6982 || self.sw & 0xfff0 == 0x6a80
+    }
+
+    /// Whether the application does not know the command at all.
+    pub(crate) fn is_unknown_there(&self) -> bool {
+        matches!(self.sw, 0x6d00 | 0x6e00)
     }
 
     pub(crate) fn parse(operation: &'static str, mut octets: Vec<u8>) -> Result<Self, TokenError> {

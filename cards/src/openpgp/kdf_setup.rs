@@ -61,7 +61,10 @@ impl Session<'_> {
         self.card.forget_verifications();
         let admin = Secret::copy_of(new.admin);
         let mut probed = self.probe()?;
-        probed.change_to(PinRef::Admin, &old, &admin)?;
+        if progress.steps_done == 0 {
+            probed.change_to(PinRef::Admin, &old, &admin)?;
+            progress.steps_done = 1;
+        }
         probed.send(&commands::verify(PinRef::Admin, admin))?.done(name::VERIFY)?;
         let user = commands::reset_retry_counter(Secret::copy_of(new.user));
         probed.send(&user)?.done(name::UNBLOCK)?;

@@ -70,8 +70,7 @@ impl OpenPgp {
         lengths: Lengths,
     ) -> Result<Option<Self>, TokenError> {
         let mut token = Self { reader, card: Card::new(Facts::unknown(name, atr), lengths) };
-        let opened = token.session().reopen();
-        match opened {
+        match token.in_turns(|session| session.reopen()) {
             Err(TokenError::Status { operation: commands::name::SELECT, .. }) => {
                 Ok(token.card.facts.terminated.then_some(token))
             }
@@ -91,10 +90,28 @@ impl OpenPgp {
         self.card.lengths.clone()
     }
 
-    fn session(&mut self) -> Session<'_> {
-        Session::new(&mut *self.reader, &mut self.card)
+    /// Takes a turn at the card, and another one if it was interrupted: what the card has done by then is noted.
+    fn in_turns<T>(
+        &mut self,
+        mut act: impl FnMut(&mut Session<'_>) -> Result<T, TokenError>,
+    ) -> Result<T, TokenError> {
+        let mut turns = 1;
+        loop {
+            let outcome = act(&mut Session::new(&mut *self.reader, &mut self.card));
+            self.reader.settle();
+            match outcome {
+                Err(error @ TokenError::Interrupted { .. }) if turns < MAX_TURNS => {
+                    debug!(%error, "once more")
+                }
+                other => return other,
+            }
+            turns += 1;
+        }
     }
 }
+
+/// How often a turn at the card is taken for one job, while others reset the card in the middle of it.
+const MAX_TURNS: usize = 4;
 
 /// Which room carries a request out.
 fn carry_out(
@@ -173,7 +190,13 @@ impl Token for OpenPgp {
 
     fn perform(&mut self, mut job: Job) -> Result<Outcome, TokenError> {
         let _span = debug_span!("job", request = job.request.name()).entered();
-        match carry_out(&mut self.session(), &mut job.request, &mut job.progress)? {
+        let Job { request, progress } = &mut job;
+        let step = self.in_turns(|session| {
+            progress.take_back();
+            carry_out(session, request, progress)
+        });
+        progress.used.clear();
+        match step? {
             Step::Done(reply) => Ok(Outcome::Done(reply)),
             Step::Ask(question) => {
                 debug!(purpose = ?question.purpose, tries_left = question.tries_left, "a PIN is needed");

@@ -54,10 +54,17 @@ pub(crate) enum Attempt {
 }
 
 impl Progress {
-    /// A PIN that was handed in for this; each is used once.
+    /// A PIN that was handed in for this; each is used once in a turn.
     pub(crate) fn take(&mut self, purpose: PinPurpose) -> Option<Secret> {
         let at = self.pins.iter().position(|(of, _)| *of == purpose)?;
-        Some(self.pins.swap_remove(at).1)
+        let (_, pin) = self.pins.swap_remove(at);
+        self.used.push((purpose, pin.duplicate()));
+        Some(pin)
+    }
+
+    /// Puts back what was used in a turn that came to nothing.
+    pub(crate) fn take_back(&mut self) {
+        self.pins.append(&mut self.used);
     }
 
     /// A PIN that stays, because the transaction it is for comes later.
@@ -109,7 +116,10 @@ impl Session<'_> {
     ) -> Result<Attempt, TokenError> {
         match self.unlock(progress, pin, false)? {
             Unlocked::Not(question) => Ok(Attempt::Not(question)),
-            Unlocked::Now => self.send_for_key(progress, pin, command).map(Attempt::Answered),
+            Unlocked::Now => {
+                let response = self.send_for_key(progress, pin, command)?;
+                self.still_ours(command.name, response).map(Attempt::Answered)
+            }
             Unlocked::Before => {
                 let response = self.send_for_key(progress, pin, command)?;
                 if response.looks_lost() && (self.reselected()? || response.sw == 0x6982) {

@@ -80,8 +80,11 @@ impl<'r> Session<'r> {
     /// again, the command is repeated, once.
     pub(crate) fn ask(&mut self, command: &Command) -> Result<Response, TokenError> {
         let response = self.send(command)?;
-        if !response.looks_lost() || self.probed {
+        if !response.looks_lost() {
             return Ok(response);
+        }
+        if self.probed {
+            return self.still_ours(command.name, response);
         }
         if self.reselected()? { self.send(command) } else { Ok(response) }
     }
@@ -114,6 +117,25 @@ impl<'r> Session<'r> {
         Ok(Probed { session: self })
     }
 
+    /// An answer in a turn in which our application was probed, if it is our application's. A service may let through what
+    /// a neighbour had asked for just before our transaction began.
+    ///
+    /// # Errors
+    /// [`TokenError::Interrupted`].
+    pub(crate) fn still_ours(
+        &mut self,
+        operation: &'static str,
+        response: Response,
+    ) -> Result<Response, TokenError> {
+        if response.is_unknown_there() {
+            self.probed = false;
+            if self.reselected()? {
+                return Err(TokenError::Interrupted { operation });
+            }
+        }
+        Ok(response)
+    }
+
     /// Whether our application is still the one that answers; if not, nothing is done about it.
     pub(crate) fn is_current(&mut self) -> Result<bool, TokenError> {
         self.begin()?;
@@ -127,7 +149,14 @@ impl<'r> Session<'r> {
     /// SELECT and 6E, whatever was known before.
     pub(crate) fn reopen(&mut self) -> Result<(), TokenError> {
         self.select()?;
-        self.related_data()?;
+        match self.related_data() {
+            // As if it had not been selected: a neighbour's reset came between.
+            Err(TokenError::Status { sw: 0x6d00 | 0x6e00, .. }) => {
+                self.select()?;
+                self.related_data()?;
+            }
+            other => other?,
+        }
         self.probed = true;
         self.card.stale = false;
         Ok(())
@@ -271,7 +300,8 @@ impl Probed<'_, '_> {
 
     /// A command with a key in it.
     pub(crate) fn send(&mut self, command: &SecretCommand) -> Result<Response, TokenError> {
-        self.session.channel()?.send_secret(command)
+        let response = self.session.channel()?.send_secret(command)?;
+        self.session.still_ours(command.name, response)
     }
 
     fn derive(&mut self, which: PinRef, pin: &Secret) -> Result<Secret, TokenError> {

@@ -5,6 +5,8 @@
 //!   and leaves the card as it is.
 //! - `was_reset` tells that the card was reset since the last transaction. That is not a removal.
 //! - [`SmartcardError::CardNotFound`] means that this stay of the card is over.
+//! - [`SmartcardError::NotTransacted`] means that the card was reset within the transaction, and did not carry the command
+//!   out. The next transaction finds it as after any reset.
 
 pub(crate) mod pcsc;
 pub(crate) mod socket;
@@ -26,6 +28,9 @@ pub trait Reader: CardBackend + Send + Sync {
     /// # Errors
     /// What the reader layer says.
     fn power_down(&mut self) -> Result<(), SmartcardError>;
+
+    /// Called after each transaction, for what its end has left to do: so that the neighbours get the card.
+    fn settle(&mut self) {}
 
     /// What its own keys are good for; known after the first transaction. A length in the capabilities that a
     /// transaction is told with a PIN's entry is the length that the PIN has, 0 for any.
@@ -56,6 +61,7 @@ pub(crate) const MAX_ANSWER: usize = 0x1_0000 + 2;
 pub(crate) fn fault(operation: &'static str, error: &SmartcardError) -> TokenError {
     match error {
         SmartcardError::CardNotFound(_) => TokenError::Gone,
+        SmartcardError::NotTransacted => TokenError::Interrupted { operation },
         SmartcardError::Error(message) => TokenError::Transport { operation, message: message.clone() },
         other => TokenError::Transport { operation, message: other.to_string() },
     }

@@ -1,29 +1,32 @@
 //! Readers of PC/SC (the service pcscd): cards opened shared, one transaction at a time, always left un-reset.
 //!
-//! Rooms: [`watch`], the thread that hears who comes and goes; [`doorbell`], how it hears that a service that was away is
+//! Rooms: [`transaction`], one turn at a card; [`watch`], the thread that hears who comes and goes; [`doorbell`], how it hears that a service that was away is
 //! back; [`neighbours`], who else uses the service; [`pinpad`], readers with keys of their own; here, one card. Each card
 //! has a connection to the service of its own, because PC/SC's calls on one connection wait for each other.
 
 mod doorbell;
 mod neighbours;
 mod pinpad;
+mod transaction;
 mod watch;
 
 use std::ffi::{CStr, CString, OsStr};
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use card_backend::{CardBackend, CardCaps, CardTransaction, PinType, SmartcardError};
+use card_backend::{CardBackend, CardCaps, CardTransaction, SmartcardError};
 use pcsc::{Card, Context, Disposition, Error, Protocols, ReaderState, Scope, ShareMode, State};
-use zeroize::Zeroizing;
+use tracing::debug;
 
 use crate::deck::Connected;
-use crate::reader::{MAX_ANSWER, Pinpad, Reader, fault};
+use crate::reader::{Pinpad, Reader, fault};
 use crate::token::TokenError;
 
 use pinpad::Features;
+use transaction::PcscTransaction;
 
 pub(crate) use neighbours::neighbours;
 pub(crate) use watch::Watch;
@@ -35,14 +38,12 @@ const SOCKET_VARIABLE: &str = "PCSCLITE_CSOCK_NAME";
 /// How long a connection is renewed for one transaction, while neighbours reset the card again and again.
 const RENEWING: Duration = Duration::from_secs(10);
 
+/// How long a card may be without a protocol because it is being reset, and how often that is looked at.
+const RESETTING: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The service looks every 400 ms for cards in readers that do not tell by themselves.
 const REMOVAL_SEEN: Duration = Duration::from_millis(600);
-
-/// The shortest answer.
-const STATUS_WORD: usize = 2;
-
-/// Room for the answer to a short command.
-const SHORT_ANSWER: usize = 256 + 2;
 
 /// The service's socket.
 fn service_socket() -> PathBuf {
@@ -55,8 +56,12 @@ struct PcscReader {
     /// `None` only while it is being let go.
     card: Option<Card>,
     place: Place,
+    /// The stay of the card that the connection is for.
+    stay: u32,
     /// The last command failed on its way: nobody knows what state the card is in, or whether it has power.
     doubtful: bool,
+    /// The last transaction could not be ended.
+    locked: bool,
     /// Asked for in the first transaction, since a neighbour's would be in the way before.
     features: Option<Features>,
 }
@@ -71,7 +76,9 @@ struct Place {
 fn connect(name: &CStr, atr: &[u8]) -> Result<Connected, TokenError> {
     let opened = Context::establish(Scope::System).and_then(|context| {
         let place = Place { context, reader: name.to_owned() };
-        place.connect().map(|card| PcscReader { card: Some(card), place, doubtful: false, features: None })
+        let card = Some(place.connect()?);
+        let stay = place.stay()?;
+        Ok(PcscReader { card, place, stay, doubtful: false, locked: false, features: None })
     });
     match opened {
         Ok(reader) => Ok(Connected { reader: Box::new(reader), atr: atr.to_vec() }),
@@ -83,7 +90,21 @@ fn connect(name: &CStr, atr: &[u8]) -> Result<Connected, TokenError> {
 impl Place {
     /// Waits, within the service, until no neighbour is in a transaction; then the card has power.
     fn connect(&self) -> Result<Card, Error> {
-        self.context.connect(&self.reader, ShareMode::Shared, Protocols::ANY)
+        let end = Instant::now() + RESETTING;
+        loop {
+            match self.context.connect(&self.reader, ShareMode::Shared, Protocols::ANY) {
+                // The card has no protocol while it is being reset.
+                Err(Error::ProtoMismatch) if Instant::now() < end => thread::sleep(PAUSE),
+                other => return other,
+            }
+        }
+    }
+
+    /// A number that another card, or the same one once more, does not have.
+    fn stay(&self) -> Result<u32, Error> {
+        let mut reader = [ReaderState::new(self.reader.clone(), State::UNAWARE)];
+        self.context.get_status_change(Duration::ZERO, &mut reader)?;
+        Ok(reader[0].event_count())
     }
 
     /// Renews a connection whose card was reset, by a neighbour or on our behalf as `first` says. Only the connection that
@@ -105,6 +126,7 @@ impl Place {
             second.into_iter().for_each(let_go);
             match renewed {
                 Err(Error::SharingViolation) => {}
+                Err(Error::ProtoMismatch) => thread::sleep(PAUSE),
                 // A neighbour reset it in the same moment: it is reset all the same.
                 Err(Error::ResetCard) => first = Disposition::LeaveCard,
                 other => return other,
@@ -124,7 +146,7 @@ impl Place {
                 Err((_, error)) => return Err(error),
             };
         }
-        Err(Error::ResetCard)
+        Err(Error::SharingViolation)
     }
 
     /// Whether no card is in the reader, now or when the service has looked next.
@@ -163,6 +185,18 @@ impl PcscReader {
         *doubtful = false;
         place.renew(card, first).map_err(|error| place.translate(error))
     }
+
+    /// Another connection for the same stay of the card.
+    fn reconnect(&mut self) -> Result<(), Error> {
+        self.card.take().into_iter().for_each(let_go);
+        let card = self.place.connect()?;
+        if self.place.stay()? != self.stay {
+            let_go(card);
+            return Err(Error::RemovedCard);
+        }
+        self.card = Some(card);
+        Ok(())
+    }
 }
 
 impl CardBackend for PcscReader {
@@ -174,7 +208,7 @@ impl CardBackend for PcscReader {
         &mut self,
         reselect: Option<&[u8]>,
     ) -> Result<Box<dyn CardTransaction + Send + Sync + '_>, SmartcardError> {
-        let Self { card, place, doubtful, features } = self;
+        let Self { card, place, doubtful, locked, features, .. } = self;
         let card = card.as_mut().ok_or_else(|| place.translate(Error::InvalidHandle))?;
         let opened = if mem::take(doubtful) {
             place.renewed(card).map(|transaction| (transaction, true))
@@ -189,7 +223,8 @@ impl CardBackend for PcscReader {
         };
         let (transaction, was_reset) = opened.map_err(|error| place.translate(error))?;
         let features = *features.get_or_insert_with(|| Features::of(&transaction));
-        let mut transaction = PcscTransaction { transaction, was_reset, place, doubtful, features };
+        let mut transaction =
+            PcscTransaction { transaction: Some(transaction), was_reset, place, doubtful, locked, features };
         if let (Some(application), true) = (reselect, was_reset) {
             transaction.select(application)?;
         }
@@ -206,6 +241,16 @@ impl Reader for PcscReader {
         self.reset_with(Disposition::UnpowerCard)
     }
 
+    fn settle(&mut self) {
+        if mem::take(&mut self.locked) {
+            // Only letting go of the connection gives the card free.
+            self.doubtful = true;
+            if let Err(error) = self.reconnect() {
+                debug!(%error, "the card is lost");
+            }
+        }
+    }
+
     fn pinpad(&self) -> Pinpad {
         self.features.unwrap_or_default().pinpad()
     }
@@ -214,59 +259,6 @@ impl Reader for PcscReader {
 impl Drop for PcscReader {
     fn drop(&mut self) {
         self.card.take().into_iter().for_each(let_go);
-    }
-}
-
-/// One transaction of PC/SC; dropping it ends it and leaves the card as it is.
-struct PcscTransaction<'card> {
-    transaction: pcsc::Transaction<'card>,
-    was_reset: bool,
-    place: &'card Place,
-    doubtful: &'card mut bool,
-    features: Features,
-}
-
-impl CardTransaction for PcscTransaction<'_> {
-    fn transmit(&mut self, command: &[u8], size: usize) -> Result<Vec<u8>, SmartcardError> {
-        let mut answer = Zeroizing::new(vec![0; size.clamp(SHORT_ANSWER, MAX_ANSWER)]);
-        match self.transaction.transmit(command, &mut answer) {
-            // Some drivers succeed with an empty answer when the card is pulled out.
-            Ok(answer) if answer.len() < STATUS_WORD => Err(self.why(Error::NotTransacted)),
-            Ok(answer) => {
-                *self.doubtful = false;
-                Ok(answer.to_vec())
-            }
-            Err(error) => Err(self.why(error)),
-        }
-    }
-
-    fn feature_pinpad_verify(&self) -> bool {
-        self.features.pinpad().verifies
-    }
-
-    fn feature_pinpad_modify(&self) -> bool {
-        self.features.pinpad().modifies
-    }
-
-    fn pinpad_verify(&mut self, pin: PinType, caps: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        self.features.verify(&self.transaction, pin, *caps).map_err(|error| self.why(error))
-    }
-
-    fn pinpad_modify(&mut self, pin: PinType, caps: &Option<CardCaps>) -> Result<Vec<u8>, SmartcardError> {
-        self.features.modify(&self.transaction, pin, *caps).map_err(|error| self.why(error))
-    }
-
-    fn was_reset(&self) -> bool {
-        self.was_reset
-    }
-}
-
-impl PcscTransaction<'_> {
-    /// A card that is pulled out while it works shows as a failed transmission; its status then tells more.
-    fn why(&mut self, error: Error) -> SmartcardError {
-        *self.doubtful = true;
-        let gone = self.transaction.status2_owned().err().is_some_and(is_gone) || self.place.is_left();
-        self.place.translate(if gone { Error::RemovedCard } else { error })
     }
 }
 
@@ -288,6 +280,7 @@ fn is_gone(error: Error) -> bool {
 fn translate(reader: &str, error: Error) -> SmartcardError {
     match error {
         error if is_gone(error) => SmartcardError::CardNotFound(reader.to_owned()),
+        Error::ResetCard => SmartcardError::NotTransacted,
         Error::SharingViolation => SmartcardError::Error("another program is using the card".to_owned()),
         error => SmartcardError::Error(error.to_string()),
     }
@@ -301,6 +294,8 @@ mod tests {
     fn a_removal_is_told_from_a_failure() {
         let gone = translate("reader", Error::RemovedCard);
         assert!(matches!(fault("x", &gone), TokenError::Gone));
+        let interrupted = translate("reader", Error::ResetCard);
+        assert!(matches!(fault("x", &interrupted), TokenError::Interrupted { operation: "x" }));
         let failed = translate("reader", Error::NotTransacted);
         assert!(matches!(fault("x", &failed), TokenError::Transport { operation: "x", .. }));
     }

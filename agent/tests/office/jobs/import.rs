@@ -14,14 +14,15 @@ const fn job(name: &'static str, act: fn(&Home) -> Vec<Seen>) -> Job {
     Job { name, since: "2.2", start: Start::New, answers: USUAL, act, check: works, pins: NEW, varies: &[] }
 }
 
-fn works(home: &Home) {
+/// Each of the three does what it is for.
+pub(super) fn works(home: &Home) {
     signs(home);
     decrypts(home);
     logs_in(home);
 }
 
 /// Three keys of a kind: to sign, to decrypt, to log in. Made once, so that both cards get the same.
-struct Keys {
+pub(super) struct Keys {
     types: [&'static str; 3],
     made: OnceLock<Vec<u8>>,
 }
@@ -32,7 +33,7 @@ impl Keys {
     }
 
     /// Brings them into gpg's keyring.
-    fn import(&self, home: &Home) {
+    pub(super) fn import(&self, home: &Home) {
         home.gpg_reads(&["--import"], self.made.get_or_init(|| make(home, self.types))).ok();
     }
 }
@@ -57,7 +58,7 @@ fn make(home: &Home, types: [&str; 3]) -> Vec<u8> {
     secret
 }
 
-static CURVE25519: Keys = Keys::of(["ed25519", "cv25519", "ed25519"]);
+pub(super) static CURVE25519: Keys = Keys::of(["ed25519", "cv25519", "ed25519"]);
 static P256: Keys = Keys::of(["nistp256", "nistp256", "nistp256/ecdsa"]);
 static P384: Keys = Keys::of(["nistp384", "nistp384", "nistp384/ecdsa"]);
 static P521: Keys = Keys::of(["nistp521", "nistp521", "nistp521/ecdsa"]);

@@ -1,8 +1,11 @@
 //! What GnuPG has from 2.3 on: gpg's command for the finger, and gpg-card, which wants a terminal for its questions.
 
+use super::import::{CURVE25519, works};
+use super::keys::GENERATED;
 use super::{USUAL, nothing};
 use crate::office::contents::{NEW, Pins};
 use crate::office::{Job, Start};
+use crate::world::jobs::logs_in;
 use crate::world::{Home, Seen};
 
 const fn job(name: &'static str, act: fn(&Home) -> Vec<Seen>) -> Job {
@@ -22,8 +25,21 @@ fn file(home: &Home, content: &str) -> String {
     home.write("content", content).display().to_string()
 }
 
-/// Objects in which a new key is not like another.
-const GENERATED: &[&str] = &["6E/73/C5", "6E/73/CD", "key B6", "key B8", "key A4"];
+/// Makes an OpenPGP certificate for the keys that the card made, and uses them.
+fn is_certified_and_works(home: &Home) {
+    home.answers(USUAL);
+    home.gpg(&["--quick-gen-key", "Carla Card <carla@example.org>", "card", "-", "0"]).ok();
+    works(home);
+}
+
+/// Brings three keys into the agent, and moves them to the card by their keygrips.
+fn writekey(home: &Home) -> Vec<Seen> {
+    CURVE25519.import(home);
+    let listing = home.gpg(&["--with-colons", "--with-keygrip", "--list-keys"]).ok().text();
+    let grips = listing.lines().filter_map(|line| line.strip_prefix("grp:::::::::"));
+    let words = grips.zip(1..).map(|(grip, n)| format!("writekey OPENPGP.{n} {}", grip.replace(':', "")));
+    gpg_card(home, &words.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
+}
 
 pub(crate) static JOBS: &[Job] = &[
     job("uif", |home| {
@@ -63,6 +79,7 @@ pub(crate) static JOBS: &[Job] = &[
     },
     Job {
         varies: GENERATED,
+        check: is_certified_and_works,
         ..job("gpg-card generate", |home| {
             let words = ["ed25519 OPENPGP.1", "cv25519 OPENPGP.2", "nistp256 OPENPGP.3"];
             let words = words.map(|what| format!("generate --algo={what}"));
@@ -72,6 +89,7 @@ pub(crate) static JOBS: &[Job] = &[
     Job {
         start: Start::WithKeys,
         varies: GENERATED,
+        check: logs_in,
         ..job("gpg-card generate over a key", |home| {
             gpg_card(
                 home,
@@ -104,6 +122,31 @@ pub(crate) static JOBS: &[Job] = &[
         varies: &["F9"],
         ..job("gpg-card kdf-setup", |home| gpg_card(home, &["kdf-setup", "login", "jane"]))
     },
+    Job {
+        start: Start::WithKdf,
+        answers: "user 123456\nnew 654321\nadmin 12345678\n",
+        pins: Pins { user: "654321", ..NEW },
+        ..job("gpg-card verify and passwd of a card with KDF", |home| {
+            gpg_card(home, &["verify", "passwd", "1", "login", "jane"])
+        })
+    },
+    Job {
+        start: Start::WithKdf,
+        answers: "admin 12345678\nnew 11223344\n",
+        pins: Pins { user: "654321", ..NEW },
+        ..job("gpg-card unblock of a card with KDF", |home| {
+            let set = gpg_card(home, &["passwd", "4"]);
+            home.answers("reset 11223344\nnew 654321\n");
+            [set, gpg_card(home, &["unblock"])].concat()
+        })
+    },
+    Job {
+        // The agent gives no time, so that the card has the moment's.
+        varies: &["6E/73/C5", "6E/73/CD"],
+        ..job("gpg-card writekey", writekey)
+    },
+    job("gpg-card apdu and checkkeys", |home| gpg_card(home, &["apdu 00CA004F00", "checkkeys"])),
+    job("gpg-card reset, then list", |home| gpg_card(home, &["reset", "list"])),
     job("gpg-card factory-reset", |home| {
         let fill = gpg_card(home, &["login", "jane"]);
         fill.into_iter().chain(gpg_card(home, &["factory-reset", "y", "yes"])).collect()

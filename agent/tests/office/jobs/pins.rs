@@ -10,19 +10,20 @@ const fn job(name: &'static str, answers: &'static str, pins: Pins, act: fn(&Hom
     Job { name, since: "2.2", start: Start::New, answers, act, check: nothing, pins, varies: &[] }
 }
 
-const OTHER_USER: Pins = Pins { user: "654321", ..NEW };
+pub(super) const OTHER_USER: Pins = Pins { user: "654321", ..NEW };
 const OTHER_ADMIN: Pins = Pins { admin: "87654321", ..NEW };
-const CHANGED: &str = "user 123456\nnew 654321\nadmin 12345678\nnewadmin 87654321\nreset 11223344\n";
+pub(super) const CHANGED: &str =
+    "user 123456\nnew 654321\nadmin 12345678\nnewadmin 87654321\nreset 11223344\n";
 const WRONG_USER: &str = "user 000000\nnew 654321\nadmin 12345678\n";
 const WRONG_ADMIN: &str = "user 123456\nnew 654321\nadmin 00000000\nnewadmin 87654321\n";
 
 /// A menu that is asked for again after a failure is left by `Q`.
-fn passwd(home: &Home, choice: &str) -> Vec<Seen> {
+pub(super) fn passwd(home: &Home, choice: &str) -> Vec<Seen> {
     vec![home.card_edit(&["admin", "passwd", choice, "Q", "quit"])]
 }
 
 /// Three wrong PINs block it.
-fn block(home: &Home) -> Vec<Seen> {
+pub(super) fn block(home: &Home) -> Vec<Seen> {
     home.answers("user 000000\nnew 999999\n");
     (0..3).flat_map(|_| passwd(home, "1")).collect()
 }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod certificates;
+mod interrupted;
 mod keys;
 mod length;
 mod lost;

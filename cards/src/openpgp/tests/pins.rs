@@ -204,7 +204,7 @@ fn a_derivation_that_is_not_understood_costs_no_try() {
 }
 
 /// A card with a key derivation.
-fn kdf_card(manufacturer: u16) -> Bench {
+pub(super) fn kdf_card(manufacturer: u16) -> Bench {
     let mut model = Model { capabilities: [0x7d, 0, 8, 0, 8, 0, 1, 0, 0, 0], ..Model::default() };
     model.aid[8..10].copy_from_slice(&manufacturer.to_be_bytes());
     Bench::with(model)

@@ -95,6 +95,7 @@ struct Script {
 enum Answer {
     Octets(Vec<u8>),
     Fault,
+    Reset,
     Gone,
 }
 
@@ -137,6 +138,11 @@ impl Bench {
     /// The next command fails on its way.
     pub(super) fn expect_fault(&mut self, command: &str) {
         push(&self.script, command, Answer::Fault);
+    }
+
+    /// A neighbour's reset comes before the next command.
+    pub(super) fn expect_reset(&mut self, command: &str) {
+        push(&self.script, command, Answer::Reset);
     }
 
     /// The card is pulled out at the next command.
@@ -297,6 +303,10 @@ impl ScriptTransaction {
         match answer {
             Answer::Octets(octets) => Ok(octets),
             Answer::Fault => Err(SmartcardError::Error("scripted fault".to_owned())),
+            Answer::Reset => {
+                self.script.lock().unwrap().reset_by_neighbour = true;
+                Err(SmartcardError::NotTransacted)
+            }
             Answer::Gone => Err(SmartcardError::CardNotFound("script".to_owned())),
         }
     }
