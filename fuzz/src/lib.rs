@@ -5,6 +5,7 @@
 pub mod assuan;
 pub mod cards;
 pub mod keys;
+pub mod x509;
 
 /// A target: a function that takes any octets, and panics where a promise is broken.
 pub type Target = fn(&[u8]);
@@ -15,5 +16,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assuan_session", assuan::session),
     ("card_atr", cards::card_atr),
     ("card_tlv", cards::card_tlv),
+    ("keybox", x509::keybox),
     ("sexp", keys::sexp),
+    ("x509_certificate", x509::certificate),
+    ("x509_file", x509::file),
+    ("x509_serial_issuer", x509::serial_issuer),
 ];

@@ -18,9 +18,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ber;
 pub mod curve;
 pub mod digest;
 pub mod gnupg;
+pub mod keybox;
 pub mod keydata;
 pub mod keygrip;
 pub mod openpgp;
@@ -29,6 +31,7 @@ pub mod secret;
 pub mod sexp;
 pub mod spki;
 pub mod ssh;
+pub mod x509;
 
 pub use crate::curve::{Curve, CurveKind};
 pub use crate::digest::{DigestInfo, Hash};

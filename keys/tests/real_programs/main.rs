@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod gpg;
+mod gpgsm;
+mod keybox;
 mod keytocard;
+mod make;
 mod openssl;
 mod ssh_keygen;
 
