@@ -1,6 +1,5 @@
 //! All certificates that are at hand, and which of them a name fits.
 
-use claviger_cards::token::Slot as CardSlot;
 use claviger_keys::Keygrip;
 use claviger_keys::x509::Certificate;
 
@@ -26,6 +25,11 @@ impl Collection {
         on_cards.chain(self.shelf.iter().map(on_shelf))
     }
 
+    /// All slots.
+    pub(crate) fn all_slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
     /// The slots that a reference names: their keys count, whatever their certificates say.
     pub(crate) fn slots<'a>(&'a self, reference: &'a Reference) -> impl Iterator<Item = &'a Slot> + 'a {
         self.slots.iter().filter(move |slot| self.names_slot(reference, slot))
@@ -36,7 +40,7 @@ impl Collection {
     pub(crate) fn meant_by(&self, reference: &Reference) -> Vec<Entry> {
         let found: Vec<_> = match reference {
             Reference::Sha1(_) | Reference::Sha256(_) | Reference::SerialIssuer(_) => {
-                self.fitting(reference).collect()
+                self.entries().filter(|entry| self.fits(reference, entry)).collect()
             }
             _ => self.slots(reference).filter_map(entry).collect(),
         };
@@ -50,12 +54,8 @@ impl Collection {
         once
     }
 
-    /// The certificates that a reference fits, wherever they are.
-    pub(crate) fn fitting<'a>(&'a self, reference: &'a Reference) -> impl Iterator<Item = Entry> + 'a {
-        self.entries().filter(move |entry| self.fits(reference, entry))
-    }
-
-    fn fits(&self, reference: &Reference, entry: &Entry) -> bool {
+    /// Whether a reference fits a certificate, wherever it is.
+    pub(crate) fn fits(&self, reference: &Reference, entry: &Entry) -> bool {
         let certificate = &entry.certificate;
         match reference {
             Reference::Sha1(wanted) => certificate.sha1() == *wanted,
@@ -115,6 +115,8 @@ fn is_of(certificate: &Certificate, grip: &Keygrip) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use claviger_cards::token::Slot as CardSlot;
+
     use super::super::samples::{certificate, slot};
     use super::*;
 
@@ -188,11 +190,13 @@ mod tests {
     #[test]
     fn a_filter_shows_everything_that_it_fits() {
         let collection = collection();
-        let reference = Reference::Keygrip(grip("leaf").unwrap());
-        assert_eq!(collection.fitting(&reference).count(), 2, "on the card and on the shelf");
-        assert_eq!(collection.entries().count(), 6);
-        assert_eq!(collection.fitting(&Reference::Slot(CardSlot::Decrypt)).count(), 1);
-        assert_eq!(collection.fitting(&Reference::Pkcs11).count(), 0);
+        let fitting = |reference: Reference| {
+            collection.entries().filter(|entry| collection.fits(&reference, entry)).count()
+        };
+        assert_eq!(fitting(Reference::Keygrip(grip("leaf").unwrap())), 2, "on the card and on the shelf");
+        assert_eq!(fitting(Reference::Slot(CardSlot::Decrypt)), 1);
+        assert_eq!(fitting(Reference::Pkcs11), 0);
+        assert_eq!((collection.entries().count(), collection.all_slots().count()), (6, 3));
     }
 
     #[test]

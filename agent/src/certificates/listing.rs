@@ -1,7 +1,7 @@
 //! What is told of a certificate: the value of a `CERTIFICATE` status line, and what is wrong with it.
 
 use claviger_assuan::escape::percent_plus;
-use claviger_keys::x509::Fields;
+use claviger_keys::x509::{Certificate, Fields};
 
 use super::{Entry, digits};
 
@@ -37,8 +37,8 @@ impl Kind {
 }
 
 /// The kind of a certificate.
-pub(crate) fn kind(entry: &Entry) -> Kind {
-    match entry.certificate.fields() {
+pub(crate) fn kind(certificate: &Certificate) -> Kind {
+    match certificate.fields() {
         Ok(fields) if fields.is_ca() => Kind::Authority,
         Ok(_) => Kind::Regular,
         Err(_) => Kind::Unreadable,
@@ -46,7 +46,7 @@ pub(crate) fn kind(entry: &Entry) -> Kind {
 }
 
 /// What is wrong with a certificate, as words with commas between; `-` for nothing. `now` is in seconds since 1970.
-pub(crate) fn flaws_of(entry: &Entry, now: i64) -> String {
+fn flaws_of(entry: &Entry, now: i64) -> String {
     let flaws: Vec<_> = match entry.certificate.fields() {
         Ok(fields) => [
             (fields.not_before() > now, "not-yet-valid"),
@@ -80,7 +80,7 @@ pub(crate) fn line(entry: &Entry, now: i64) -> Vec<u8> {
         entry.id(),
         entry.slot.as_ref().map_or("store", |slot| &slot.serial),
         entry.keygrip().map_or(NONE.to_owned(), |grip| grip.to_string()),
-        kind(entry).number(),
+        kind(&entry.certificate).number(),
         digits(&entry.certificate.sha256()),
         date(Fields::not_before),
         date(Fields::not_after),
@@ -113,7 +113,6 @@ fn fitted(text: &str, room: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use claviger_cards::token::Slot as CardSlot;
-    use claviger_keys::x509::Certificate;
 
     use super::super::samples::{certificate, slot};
     use super::*;
@@ -139,8 +138,7 @@ mod tests {
 
     #[test]
     fn certificates_of_authorities_have_a_number_of_their_own() {
-        let kinds = ["root", "middle", "leaf"]
-            .map(|name| kind(&Entry { certificate: certificate(name), slot: None }));
+        let kinds = ["root", "middle", "leaf"].map(|name| kind(&certificate(name)));
         assert_eq!(kinds.map(Kind::number), [102, 102, 100]);
     }
 

@@ -21,7 +21,7 @@ use claviger_keys::Keygrip;
 use claviger_keys::x509::Certificate;
 
 pub(crate) use self::collection::Collection;
-pub(crate) use self::listing::{Kind, flaws_of, kind, line, worth};
+pub(crate) use self::listing::{Kind, kind, line, worth};
 pub(crate) use self::reference::{NotReference, Reference, slot_name};
 
 /// Where certificates stand that are on no card.
