@@ -113,6 +113,8 @@ pub enum Request {
     Put(DataObject, Vec<u8>),
     /// Writes the certificate of a slot (admin PIN). → [`Reply::Done`].
     PutCertificate(Slot, Vec<u8>),
+    /// Writes the card's attestation of a key in the place of the slot's certificate (admin PIN); YubiKeys. → [`Reply::Done`].
+    Attest(Slot),
     /// Writes the algorithm attributes C1–C3 of a slot (admin PIN); forgets all verifications. → [`Reply::Done`].
     SetAlgorithm(Slot, Vec<u8>),
     /// Makes a key, then writes its fingerprint and time (admin PIN). → [`Reply::PublicKey`].
@@ -186,6 +188,7 @@ impl Request {
             Self::Decipher(_) => "decipher",
             Self::Put(..) => "write object",
             Self::PutCertificate(..) => "write certificate",
+            Self::Attest(_) => "attest",
             Self::SetAlgorithm(..) => "set algorithm",
             Self::Generate { .. } => "generate",
             Self::Import { .. } => "import",

@@ -1,9 +1,9 @@
 //! ASN.1's tag, length and value (X.690): a tolerant reader, for certificates and keys as they are met in the field, and
 //! a strict writer.
 //!
-//! The reader takes what DER forbids and BER or no standard at all allows: lengths written longer than need be, the indefinite
-//! length, and octets behind the end. It never looks into a value that it was not asked to open. Whoever compares or
-//! hands on octets gets them as they stand.
+//! The reader takes what DER forbids and BER or no standard at all allows: lengths written longer than need be, the
+//! indefinite length, and octets behind the end. It never looks into a value that it was not asked to open. Whoever
+//! compares or hands on octets gets them as they stand.
 
 use std::ops::Range;
 

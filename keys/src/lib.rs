@@ -8,8 +8,11 @@
 //!                       keygrip         keygrip
 //! gpg                   fingerprint     openpgp
 //! ssh                   blob, line      ssh
-//! OpenSSL, X.509        SPKI            spki
+//! OpenSSL, X.509        SPKI            spki    (read, too)
 //! ```
+//!
+//! A certificate says whose key it is: [`x509`] reads and makes those of X.509, and [`keybox`] finds them, and OpenPGP
+//! keyblocks, in the files of gpg and gpgsm.
 //!
 //! A [`SecretKey`] comes from gpg-agent, which hands it to scdaemon to be put on a card ([`keydata`]). Its numbers are
 //! [`Secret`](claviger_secret::Secret)s.

@@ -160,7 +160,7 @@ fn has_option(value: &str) -> Result<(), Error> {
         return Err(scd(Code::MISSING_VALUE));
     };
     let row = super::TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(command));
-    let usage = row.and_then(|row| row.help.lines().next()).unwrap_or_default();
+    let usage = row.and_then(|row| row.help.split("\n\n").next()).unwrap_or_default();
     let mut options = usage.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     refuse_unless(options.any(|word| word.strip_prefix("--") == Some(option)), Code::FALSE)
 }
@@ -237,6 +237,7 @@ mod tests {
         let answer = |value: &str| has_option(value).map_err(|error| error.code());
         assert_eq!(answer("SERIALNO all"), Ok(()));
         assert_eq!(answer("readkey info-only"), Ok(()));
+        assert_eq!(answer("LEARN multi"), Ok(()), "in the second line of its usage");
         assert_eq!(answer("READKEY inf"), Err(Code::FALSE));
         assert_eq!(answer("NONSENSE all"), Err(Code::FALSE));
         assert_eq!(answer("SERIALNO"), Err(Code::MISSING_VALUE));

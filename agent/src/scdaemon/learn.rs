@@ -13,7 +13,7 @@ use claviger_keys::x509::Certificate;
 use super::attributes::{self, Attribute};
 use super::errors::{parameter, scd};
 use super::key_reference::{load_keys, use_by_grip};
-use super::select::demanded;
+use super::select::switch_to;
 use super::session::Session;
 use super::{Command, certificates, parse, row, status};
 use crate::certificates::{Kind, kind};
@@ -73,7 +73,7 @@ fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
         Given::Bare => return Err(parameter("missing value for option")),
         Given::Value(serial) => Some(String::from_utf8_lossy(serial).into_owned()),
     };
-    // GnuPG up to 2.4 passes over whatever stands there.
+    // Whatever else stands there is passed over, as by GnuPG.
     let grip = parse::text(arguments)?.parse().ok();
     Ok(Request { force, keys_only, demand, grip })
 }
@@ -104,15 +104,13 @@ async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversat
     send_key_pairs(session, talk).await
 }
 
-/// Selects the card that is named, if one is.
+/// Has the card that is named serve, if one is.
 async fn choose(session: &mut Session, request: &Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     if let Some(serial) = &request.demand {
-        let token = demanded(session, serial).await?;
-        session.select_demanded(token, false);
-        talk.status("SERIALNO", serial.as_bytes());
+        switch_to(session, serial, talk)?;
     }
     if let Some(grip) = &request.grip {
-        use_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
+        use_by_grip(session, grip).await?.ok_or(scd(Code::CARD_NOT_PRESENT))?;
     }
     Ok(())
 }

@@ -259,6 +259,7 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         }
     ),
+    flag!("touch-prompt", Configuration, "have the agent show when a touch is awaited", None, touch_prompt),
     value!(
         "card-verified-ttl",
         Number,

@@ -44,6 +44,8 @@ pub(super) struct Settings {
     /// How long an unused verification of a card lasts; `None` for as long as the card is there.
     pub(super) card_verified_ttl: Option<Duration>,
     pub(super) deny_admin: bool,
+    /// Whether the agent is to show that a touch is awaited.
+    pub(super) touch_prompt: bool,
 }
 
 /// Why options cannot be used.
@@ -110,6 +112,7 @@ impl Settings {
             pin_cache_ttl: typed.pin_cache_ttl.map_or(DEFAULT_PIN_CACHE_TTL, seconds),
             card_verified_ttl: typed.card_verified_ttl.map(seconds),
             deny_admin: typed.deny_admin,
+            touch_prompt: typed.touch_prompt,
             homedir,
         }
     }

@@ -41,7 +41,15 @@ modulus for RSA, r and s of equal length for ECDSA, R and S for EdDSA.
 While the card waits for a finger before it uses the key, this is told
 in a status line, as with PKAUTH and PKDECRYPT:
 
-  S TOUCH_AWAITED <keygrip>";
+  S TOUCH_AWAITED <keygrip>
+
+After a minute without the finger the error is \"Timeout\". With the
+option touch-prompt the client is also asked to show it, by
+
+  INQUIRE POPUPPINPADPROMPT --ack
+  INQUIRE DISMISSPINPADPROMPT
+
+CAN as the answer to the first calls the signature off.";
 
 const HELP_PKAUTH: &str = "\
 PKAUTH [--challenge-response] <keyid>

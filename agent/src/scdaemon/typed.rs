@@ -32,6 +32,7 @@ pub(super) struct Typed {
     pub(super) openpgp_certificates: Vec<PathBuf>,
     pub(super) disable_pinpad: bool,
     pub(super) enable_pinpad_varlen: bool,
+    pub(super) touch_prompt: bool,
     pub(super) disabled_applications: Vec<String>,
     pub(super) listen_backlog: Option<i32>,
     pub(super) pin_cache_ttl: Option<u64>,

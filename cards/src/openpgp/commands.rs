@@ -27,6 +27,7 @@ pub(crate) mod name {
     pub(crate) const IMPORT: &str = "importing a key";
     pub(crate) const CERTIFICATE: &str = "selecting the certificate";
     pub(crate) const CHALLENGE: &str = "getting random octets";
+    pub(crate) const ATTEST: &str = "attesting a key";
     pub(crate) const RESET: &str = "resetting the card";
     pub(crate) const RAW: &str = "sending a raw command";
 }
@@ -195,6 +196,21 @@ fn key_pair(name: &'static str, what: u8, slot: Slot, at_most: usize) -> Command
 /// PUT DATA with the odd instruction and an extended header list 4D: key import (7.2.8, 4.4.3.12).
 pub(crate) fn import(header_list: Secret) -> SecretCommand {
     SecretCommand { name: name::IMPORT, header: [0x00, 0xdb, 0x3f, 0xff], data: header_list }
+}
+
+/// GENERATE ATTESTATION: not of the specification, but of Yubico's.
+pub(crate) fn attest(slot: Slot) -> Command {
+    let number = match slot {
+        Slot::Sign => 1,
+        Slot::Decrypt => 2,
+        Slot::Authenticate => 3,
+    };
+    Command {
+        name: name::ATTEST,
+        header: [0x80, 0xfb, number, 0x00],
+        data: Vec::new(),
+        expected: Expected::Nothing,
+    }
 }
 
 /// GET CHALLENGE (7.2.15).

@@ -8,7 +8,7 @@ use openpgp::Cert;
 use openpgp::cert::ValidCert;
 use openpgp::cert::amalgamation::{ValidAmalgamation as _, ValidateAmalgamation as _};
 use openpgp::packet::Signature;
-use openpgp::parse::Parse as _;
+use openpgp::parse::{PacketParser, PacketParserResult, Parse as _};
 use openpgp::policy::{Policy, StandardPolicy};
 use openpgp::types::{HashAlgorithm, RevocationStatus};
 use sequoia_openpgp as openpgp;
@@ -82,9 +82,7 @@ impl Needed {
         if !signature::Signature::read(packet.body).may_be_of(primary.as_bytes()) {
             return false;
         }
-        let Ok(openpgp::Packet::Signature(stored)) = openpgp::Packet::from_bytes(packet.raw) else {
-            return false;
-        };
+        let Some(stored) = read_signature(packet.raw) else { return false };
         let same = self.signatures.iter().position(|needed| needed.normalized_eq(&stored));
         same.map(|same| self.signatures.swap_remove(same)).is_some()
     }
@@ -92,6 +90,16 @@ impl Needed {
     fn take_user_id(&mut self, id: &[u8]) -> bool {
         let same = self.user_ids.iter().position(|needed| needed == id);
         same.map(|same| self.user_ids.swap_remove(same)).is_some()
+    }
+}
+
+/// A stored signature as sequoia reads it in a certificate: unlike `Packet::from_bytes`, whatever is behind its numbers.
+fn read_signature(raw: &[u8]) -> Option<Signature> {
+    match PacketParser::from_bytes(raw).ok()? {
+        PacketParserResult::Some(PacketParser { packet: openpgp::Packet::Signature(signature), .. }) => {
+            Some(signature)
+        }
+        _ => None,
     }
 }
 

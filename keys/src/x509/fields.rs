@@ -58,11 +58,7 @@ pub struct Fields {
 impl Fields {
     /// Reads what is stored.
     pub(super) fn read(der: &Arc<[u8]>) -> Result<Self, X509Error> {
-        match der.len() {
-            0 => return Err(X509Error::Empty),
-            octets if octets > MAX_CERTIFICATE => return Err(X509Error::TooLong { octets }),
-            _ => {}
-        }
+        check_length(der.len())?;
         let whole = |element: &Element<'_>| Part { whole: Arc::clone(der), range: element.range() };
         let content = |element: &Element<'_>| Part { whole: Arc::clone(der), range: element.content_range() };
         let mut certificate = Reader::new(der).expect(SEQUENCE)?.inside();
@@ -200,6 +196,14 @@ impl fmt::Debug for Fields {
             .field("issuer", &self.issuer)
             .field("serial", &self.serial())
             .finish_non_exhaustive()
+    }
+}
+
+fn check_length(octets: usize) -> Result<(), X509Error> {
+    match octets {
+        0 => Err(X509Error::Empty),
+        1..=MAX_CERTIFICATE => Ok(()),
+        _ => Err(X509Error::TooLong { octets }),
     }
 }
 

@@ -1,4 +1,5 @@
-//! PEM: certificates in text (RFC 7468), several of them and with anything between, as files have it.
+//! PEM: certificates in text (RFC 7468), several of them and with anything between, as files have it. The library for
+//! this (pem-rfc7468) reads one block, strictly; here it is cut out by lines, and base64 does the rest.
 
 use std::fmt::Write as _;
 

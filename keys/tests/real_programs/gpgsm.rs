@@ -239,6 +239,7 @@ fn keygrips_of_every_algorithm_are_those_of_gpgsm() {
     let curves =
         ["P-256", "P-384", "P-521", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1", "secp256k1"];
     let curves = curves.map(|curve| format!("EC -pkeyopt ec_paramgen_curve:{curve}"));
-    let others = ["RSA", "RSA -pkeyopt rsa_keygen_bits:3072", "ED25519", "ED448"].map(str::to_owned);
+    let others =
+        ["RSA", "RSA -pkeyopt rsa_keygen_bits:3072", "ED25519", "ED448", "X25519", "X448"].map(str::to_owned);
     check(&curves.iter().chain(&others).map(|algorithm| make(algorithm)).collect::<Vec<_>>());
 }

@@ -140,7 +140,8 @@ impl ToBeSigned {
     /// The finished certificate or request, in DER. The signature is as a card gives it: r‖s for ECDSA.
     ///
     /// # Errors
-    /// [`CardSignatureError`] if it has not the length that signatures of the key have. Whether it is right is not looked at.
+    /// [`CardSignatureError`] if it has not the length that signatures of the key have. Whether it is right is not looked
+    /// at.
     pub fn assemble(&self, signature: &[u8]) -> Result<Vec<u8>, CardSignatureError> {
         let signature = self.algorithm.of_card(signature)?;
         let unused_bits = [0];
