@@ -132,7 +132,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn set_certificate(&mut self, slot: Slot, state: CertificateState) {
+    pub(crate) fn set_certificate(&mut self, slot: Slot, state: CertificateState) {
         if self.card.facts.certificates[slot.index()] != state {
             self.card.facts_mut().certificates[slot.index()] = state;
         }
