@@ -100,6 +100,9 @@ pub enum Request {
     PublicKey(Slot),
     /// The certificate of a slot (7F21, SELECT DATA for slots 1 and 2). → [`Reply::Object`].
     Certificate(Slot),
+    /// The certificates of all slots, as far as they were not read yet, with as few commands as the card allows.
+    /// → [`Reply::Done`], see the facts.
+    Certificates,
     /// PSO:CDS with exactly these octets (a DigestInfo for RSA, a digest for ECC). → [`Reply::Signature`].
     Sign(Vec<u8>),
     /// INTERNAL AUTHENTICATE with exactly these octets. → [`Reply::Signature`].
@@ -179,6 +182,7 @@ impl Request {
             Self::Object(_) => "read object",
             Self::PublicKey(_) => "public key",
             Self::Certificate(_) => "read certificate",
+            Self::Certificates => "read certificates",
             Self::Sign(_) => "sign",
             Self::Authenticate(_) => "authenticate",
             Self::Decipher(_) => "decipher",

@@ -1,18 +1,22 @@
 //! LEARN: all that a client shows of a card, in one go.
 
+use std::sync::Arc;
+
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::facts::Facts;
 use claviger_cards::token::{DataObject, PinRef, Request as CardRequest, Slot};
 use claviger_keys::Keygrip;
+use claviger_keys::x509::Certificate;
 
 use super::attributes::{self, Attribute};
 use super::errors::{parameter, scd};
 use super::key_reference::{load_keys, use_by_grip};
 use super::select::switch_to;
 use super::session::Session;
-use super::{Command, parse, row, status};
+use super::{Command, certificates, parse, row, status};
+use crate::certificates::{Kind, kind};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
 
@@ -49,6 +53,7 @@ sake: what is remembered of a card is never older than its last change.
   S KDF <octets>                how PINs are hashed
   S UIF-<n> <octets>            whether key n waits for a touch
   S PRIVATE-DO-<n> <octets>
+  S CERTINFO <type> OPENPGP.<n> a certificate: 100, or 102 of an authority
   S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>";
 
 /// What LEARN is asked for.
@@ -93,6 +98,9 @@ async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversat
         talk.status("APPVERSION", format!("{:X}", facts.version()).as_bytes());
     }
     describe(session, &facts, talk).await?;
+    if !request.keys_only {
+        send_certificates(session, talk).await?;
+    }
     send_key_pairs(session, talk).await
 }
 
@@ -167,6 +175,28 @@ fn tolerate_missing(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(error) if error.code() == Code::NO_OBJ => Ok(()),
         other => other,
+    }
+}
+
+/// As other applications of GnuPG's do it. What is in a slot and no certificate is left out: gpgsm would stop at it.
+async fn send_certificates(session: &mut Session, talk: &mut dyn Conversation) -> Result<(), Error> {
+    certificates::load(&session.token()?).await;
+    let facts = session.facts()?;
+    for slot in Slot::ALL {
+        if let Some(octets) = facts.certificate(slot)
+            && let Some(number) = certinfo_type(octets)
+        {
+            talk.status("CERTINFO", format!("{number} {}", status::key_reference(slot)).as_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn certinfo_type(octets: &Arc<[u8]>) -> Option<u8> {
+    let certificate = Certificate::new(Arc::clone(octets));
+    match kind(&certificate) {
+        Kind::Unreadable => None,
+        readable => Some(readable.number()),
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Typed {
     pub(super) log_file: Option<PathBuf>,
     pub(super) reader_port: Option<String>,
     pub(super) reader_socket: Option<PathBuf>,
+    pub(super) openpgp_certificates: Vec<PathBuf>,
     pub(super) disable_pinpad: bool,
     pub(super) enable_pinpad_varlen: bool,
     pub(super) touch_prompt: bool,

@@ -53,6 +53,12 @@ pub(crate) fn get_data(name: &'static str, tag: u16, at_most: usize) -> Command 
     Command { name, header: [0x00, 0xca, high, low], data: Vec::new(), expected: Expected::UpTo(at_most) }
 }
 
+/// GET NEXT DATA of a tag that may occur several times (7.2.7): the occurrence behind the one that was read last.
+pub(crate) fn get_next_data(name: &'static str, tag: u16, at_most: usize) -> Command {
+    let [high, low] = tag.to_be_bytes();
+    Command { name, header: [0x00, 0xcc, high, low], data: Vec::new(), expected: Expected::UpTo(at_most) }
+}
+
 /// PUT DATA (7.2.8).
 pub(crate) fn put_data(tag: u16, value: &[u8]) -> Command {
     let [high, low] = tag.to_be_bytes();

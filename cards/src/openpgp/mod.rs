@@ -134,6 +134,7 @@ fn carry_out(
         Request::Certificate(slot) => {
             session.certificate(*slot).map(|octets| Step::Done(Reply::Object(octets)))
         }
+        Request::Certificates => session.certificates(),
         Request::Sign(input) => session.sign(progress, input),
         Request::Authenticate(input) => session.authenticate(progress, input),
         Request::Decipher(cryptogram) => session.decipher(progress, cryptogram),
