@@ -1,0 +1,103 @@
+//! Certificates on a card: written, listed, shown, read back, removed; and what is refused.
+
+use serde_json::Value;
+
+use crate::world::{Home, Reader, Scdaemon, repository};
+use crate::{Desk, claviger, run, word};
+
+/// Typed at `key-attr` for three Ed25519 and X25519 keys.
+const ED25519: [&str; 6] = ["2", "1", "2", "1", "2", "1"];
+
+/// A certificate of a card's key, made by openssl: it issues for any key, given one to sign with.
+fn certificate_of_slot(home: &Home, slot: &str) -> String {
+    let [public, certificate, issuer] =
+        ["key.pem", "made.pem", "issuer.pem"].map(|name| word(&home.path(name)));
+    claviger(home, &["key", "spki", slot, "--output", &public]).ok();
+    run(home, "openssl", &["genpkey", "-algorithm", "ed25519", "-out", &issuer]).ok();
+    let subject = "/O=A House/CN=Carla \u{1b}Card";
+    let made = ["x509", "-new", "-force_pubkey", &public, "-subj", subject, "-key", &issuer];
+    run(home, "openssl", &[&made[..], &["-days", "30", "-out", &certificate]].concat()).ok();
+    certificate
+}
+
+#[test]
+fn a_certificate_is_written_listed_shown_read_back_and_removed() {
+    let desk = Desk::with_keys(&ED25519);
+    let home = &desk.home;
+    claviger(home, &["cert", "list"]).ok().shows("no certificate on a card here or in the local store\n");
+    let file = certificate_of_slot(home, "OPENPGP.3");
+    claviger(home, &["cert", "write", "OPENPGP.1", &file]).fails().shows("not a certificate of the key");
+    claviger(home, &["cert", "write", "OPENPGP.3", &file]).ok();
+
+    let listed = claviger(home, &["cert", "list"]).ok();
+    let listed = listed.shows("/OPENPGP.3\n    CN=Carla \\1BCard,O=A House\n    valid 2");
+    assert!(listed.text().lines().all(|line| line.chars().count() <= 80), "{listed}");
+    let json = claviger(home, &["cert", "list", "--json", "--no-ca", "OPENPGP.3"]).ok();
+    let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(
+        (json[0]["slot"].as_str(), json[0]["flags"].as_array()),
+        (Some("OPENPGP.3"), Some(&Vec::new()))
+    );
+    let id = json[0]["id"].as_str().expect("an id");
+    claviger(home, &["cert", "list", "--ca"]).ok().shows("in the local store fits\n");
+
+    let shown = claviger(home, &["cert", "show", id]).ok();
+    let serial = run(home, "openssl", &["x509", "-in", &file, "-noout", "-serial"]).ok();
+    let shown = shown.shows(&serial.text().replace("serial=", "Serial       "));
+    shown.shows("\nKey          ed25519\n").shows(json[0]["sha256"].as_str().expect("a fingerprint"));
+    let json = claviger(home, &["cert", "show", id, "--json"]).ok();
+    let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["subject"], "CN=Carla \\1BCard,O=A House");
+
+    let out = word(&home.path("out.der"));
+    run(home, "openssl", &["x509", "-in", &file, "-outform", "DER", "-out", &out]).ok();
+    let expected = std::fs::read(&out).expect("openssl wrote it");
+    let sha256 = format!("sha256:{}", json["sha256"].as_str().expect("a fingerprint"));
+    for reference in ["OPENPGP.3", id, &sha256, json["keygrip"].as_str().expect("a keygrip")] {
+        let read = claviger(home, &["cert", "export", reference, "--der"]).ok();
+        assert!(read.stdout == expected, "{reference}: {read}");
+    }
+    claviger(home, &["cert", "export", id, "--chain", "--output", &out]).ok();
+    assert_eq!(std::fs::read(&out).expect("it was written"), std::fs::read(&file).expect("openssl wrote it"));
+
+    claviger(home, &["cert", "show", "nonsense"]).fails().shows("this is no reference");
+    claviger(home, &["cert", "delete", id]).fails().shows("--yes");
+    claviger(home, &["cert", "delete", id, "--yes"]).ok();
+    claviger(home, &["cert", "show", id]).fails().shows("there is no such certificate");
+    claviger(home, &["cert", "write", "OPENPGP.1", &file, "--force"]).ok();
+    claviger(home, &["cert", "list"]).ok().shows("/OPENPGP.1\n").shows(", OTHER-KEY\n");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_its_exit_code() {
+    let reader = Reader::start();
+    let mut home = Home::new(&reader, Scdaemon::Ours);
+    let leaf = word(&repository("testdata/certificates/leaf.pem"));
+    let readme = word(&repository("README.md"));
+    for (words, code, said) in [
+        (&["cert", "show", "OPENPGP.1"][..], 1, "claviger: no card is here\n"),
+        (&["cert", "write", "OPENPGP.1", &leaf], 1, "claviger: no card is here\n"),
+        (&["cert", "write", "OPENPGP.1", &readme], 1, "neither PEM nor DER"),
+        (&["cert", "write", "OPENPGP.1", "/nonexistent"], 1, "/nonexistent: No such file"),
+        (&["cert", "lst"], 2, "there are: list, show, "),
+        (&["cert", "show"], 2, "claviger cert show REF"),
+        (&["cert", "list", "--jsn"], 2, "it has: --token, "),
+        (&["cert", "list", "--ca", "--no-ca"], 2, "--ca and --no-ca exclude each other"),
+        (&["nonsense"], 2, "there are: scdaemon, cert"),
+    ] {
+        let seen = claviger(&home, words);
+        assert_eq!(seen.code, Some(code), "{seen}");
+        seen.shows(said);
+    }
+    let json = claviger(&home, &["cert", "list", "--json"]).ok();
+    assert_eq!(serde_json::from_slice::<Value>(&json.stdout).expect("JSON"), Value::Array(Vec::new()));
+
+    home.switch_to(Scdaemon::Stock);
+    let seen = claviger(&home, &["cert", "list"]).fails();
+    seen.shows("gpg-agent is not claviger").shows("\n  scdaemon-program /").shows("gpg-agent.conf");
+    // Without the variable, and with an agent that has to be started.
+    home.switch_to(Scdaemon::Ours);
+    let mut elsewhere = home.command(env!("CARGO_BIN_EXE_claviger"));
+    elsewhere.env_remove("GNUPGHOME").args(["cert", "list", "--homedir", &word(&home.path(""))]);
+    crate::Seen::of(&mut elsewhere, b"").ok().shows("no certificate on a card here");
+}
