@@ -16,6 +16,7 @@ mod curves;
 mod gpgsm;
 mod life;
 mod moved;
+mod openpgp_certificates;
 mod pins;
 mod removal;
 mod secrets;
