@@ -5,9 +5,10 @@
 //!                     └───────S.scdaemon───────────┘                  └──► reader socket (virtual cards)
 //! ```
 //!
-//! One multi-call program: the *face* is the first argument or the name it was called by. There are GnuPG's
-//! [`scdaemon`] and one for people, `claviger cert …` and `claviger key …`. This crate holds faces, listeners, caches and policy; the wire is `claviger-assuan`'s, cards are
-//! `claviger-cards`', keys `claviger-keys`'.
+//! One multi-call program: the *face* is the first argument or the name it was called by. There are GnuPG's [`scdaemon`],
+//! and the commands for people, `claviger cert …` and `claviger key …`, which come to it through gpg-agent. This crate holds
+//! faces, listeners, caches and policy, and knows which certificates are at hand; the wire is `claviger-assuan`'s, cards
+//! are `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
 
