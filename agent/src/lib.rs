@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One multi-call program: the *face* is the first argument or the name it was called by. So far there is one, GnuPG's
-//! [`scdaemon`]. This crate holds faces, listeners, caches and policy; the wire is `claviger-assuan`'s, cards are
+//! [`scdaemon`]. This crate holds faces, listeners, caches, policy and the certificate [`store`]; the wire is `claviger-assuan`'s, cards are
 //! `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ use std::process::ExitCode;
 mod home;
 mod log;
 pub mod scdaemon;
+pub mod store;
 mod verify;
 
 /// Our own version.
