@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+mod certificates;
 mod home;
 mod log;
 pub mod scdaemon;

@@ -4,6 +4,8 @@
 //! Section numbers are those of the OpenPGP card specification 3.4. What the card sends is taken apart elsewhere
 //! ([`crate::openpgp::related`]).
 
+use std::sync::Arc;
+
 use openpgp_card::ocard::algorithm::AlgorithmAttributes;
 
 use claviger_keys::{Keygrip, PublicKey};
@@ -46,6 +48,8 @@ pub struct Facts {
     pub signature_counter: Option<u32>,
     /// The public keys, as far as they were read.
     pub public_keys: [KeyState; 3],
+    /// The certificates, as far as they were read.
+    pub certificates: [CertificateState; 3],
     /// What is verified at the moment, by [`PinRef`] (81, 82, 83); a neighbour may have changed that unseen.
     pub verified: [bool; 3],
     /// The application was terminated: nothing works but a raw ACTIVATE FILE.
@@ -74,6 +78,7 @@ impl Facts {
             key_information: None,
             signature_counter: None,
             public_keys: Default::default(),
+            certificates: Default::default(),
             verified: [false; 3],
             terminated: false,
             resets: 0,
@@ -154,6 +159,15 @@ impl Facts {
         Slot::ALL.into_iter().find(|slot| self.keygrips()[slot.index()].as_ref() == Some(grip))
     }
 
+    /// The certificate of a slot, byte for byte as it is on the card, if it was read and there is one.
+    #[must_use]
+    pub fn certificate(&self, slot: Slot) -> Option<&Arc<[u8]>> {
+        match &self.certificates[slot.index()] {
+            CertificateState::Present(octets) => Some(octets),
+            CertificateState::Unread | CertificateState::Absent | CertificateState::Refused(_) => None,
+        }
+    }
+
     /// Whether a PIN is verified, as far as is known. The resetting code never is.
     #[must_use]
     pub fn is_verified(&self, pin: PinRef) -> bool {
@@ -171,6 +185,20 @@ pub enum KeyState {
     Absent,
     /// It is this one.
     Present(PublicKey, Keygrip),
+}
+
+/// What is known of a slot's certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CertificateState {
+    /// It was not asked for yet.
+    #[default]
+    Unread,
+    /// There is none.
+    Absent,
+    /// It is this one.
+    Present(Arc<[u8]>),
+    /// The card answered with this status word, and says nothing of whether there is one.
+    Refused(u16),
 }
 
 /// Extended capabilities (4.4.3.7), of any length that a card thought right.

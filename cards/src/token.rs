@@ -100,6 +100,9 @@ pub enum Request {
     PublicKey(Slot),
     /// The certificate of a slot (7F21, SELECT DATA for slots 1 and 2). → [`Reply::Object`].
     Certificate(Slot),
+    /// The certificates of all slots, as far as they were not read yet, with as few commands as the card allows.
+    /// → [`Reply::Done`], see the facts.
+    Certificates,
     /// PSO:CDS with exactly these octets (a DigestInfo for RSA, a digest for ECC). → [`Reply::Signature`].
     Sign(Vec<u8>),
     /// INTERNAL AUTHENTICATE with exactly these octets. → [`Reply::Signature`].
@@ -110,6 +113,8 @@ pub enum Request {
     Put(DataObject, Vec<u8>),
     /// Writes the certificate of a slot (admin PIN). → [`Reply::Done`].
     PutCertificate(Slot, Vec<u8>),
+    /// Writes the card's attestation of a key in the place of the slot's certificate (admin PIN); YubiKeys. → [`Reply::Done`].
+    Attest(Slot),
     /// Writes the algorithm attributes C1–C3 of a slot (admin PIN); forgets all verifications. → [`Reply::Done`].
     SetAlgorithm(Slot, Vec<u8>),
     /// Makes a key, then writes its fingerprint and time (admin PIN). → [`Reply::PublicKey`].
@@ -177,11 +182,13 @@ impl Request {
             Self::Object(_) => "read object",
             Self::PublicKey(_) => "public key",
             Self::Certificate(_) => "read certificate",
+            Self::Certificates => "read certificates",
             Self::Sign(_) => "sign",
             Self::Authenticate(_) => "authenticate",
             Self::Decipher(_) => "decipher",
             Self::Put(..) => "write object",
             Self::PutCertificate(..) => "write certificate",
+            Self::Attest(_) => "attest",
             Self::SetAlgorithm(..) => "set algorithm",
             Self::Generate { .. } => "generate",
             Self::Import { .. } => "import",

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use claviger_cards::deck::{Change, Deck, DeckConfig, ScanError};
+use claviger_cards::facts::CertificateState;
 use claviger_cards::openpgp::kdf::Kdf;
 use claviger_cards::token::{Cryptogram, DataObject, Job, Outcome, PinRef, Reply, Request, Slot, TokenError};
 use claviger_secret::Secret;
@@ -221,6 +222,26 @@ async fn a_short_card_does_the_same_by_chaining() {
     assert!(matches!(read, Reply::Object(Some(octets)) if octets == certificate));
     let log = std::fs::read_to_string(&card.log).unwrap();
     assert_eq!(log.matches(" 6700 ").count(), 1, "extended length is tried once:\n{log}");
+}
+
+#[tokio::test]
+async fn three_certificates_are_read_with_three_commands_and_each_is_its_slot_s() {
+    let world = World::new();
+    let card = world.plug(&[]);
+    let token = tokens(&world.deck, 1).await.remove(0);
+    for (slot, octet) in Slot::ALL.into_iter().zip(1..) {
+        submit(&token, Request::PutCertificate(slot, vec![octet; 600])).await.unwrap();
+    }
+    let (read, cost) = card.cost(submit(&token, Request::Certificates)).await;
+    read.unwrap();
+    assert_eq!(cost, 3);
+    for (slot, octet) in Slot::ALL.into_iter().zip(1..) {
+        assert_eq!(token.facts().certificate(slot).map(|octets| octets.to_vec()), Some(vec![octet; 600]));
+    }
+    submit(&token, Request::PutCertificate(Slot::Decrypt, Vec::new())).await.unwrap();
+    submit(&token, Request::Certificates).await.unwrap();
+    assert_eq!(token.facts().certificates[1], CertificateState::Absent);
+    assert_eq!(card.cost(submit(&token, Request::Certificates)).await.1, 0);
 }
 
 /// SHA-256 of nothing in particular, as PSO:CDS takes it with an RSA key.

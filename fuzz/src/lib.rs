@@ -5,6 +5,7 @@
 pub mod assuan;
 pub mod cards;
 pub mod keys;
+pub mod openpgp;
 pub mod x509;
 
 /// A target: a function that takes any octets, and panics where a promise is broken.
@@ -17,6 +18,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("card_atr", cards::card_atr),
     ("card_tlv", cards::card_tlv),
     ("keybox", x509::keybox),
+    ("openpgp_certificates", openpgp::certificates),
     ("sexp", keys::sexp),
     ("x509_certificate", x509::certificate),
     ("x509_file", x509::file),

@@ -4,6 +4,8 @@ use claviger_assuan::error::{Code, Error, Source};
 use claviger_cards::deck::ScanError;
 use claviger_cards::token::{PinpadEnd, TokenError};
 
+use super::certificates::NoCertificate;
+
 /// An error of ours without further words.
 pub(super) fn scd(code: Code) -> Error {
     Error::new(Source::Scd, code)
@@ -39,6 +41,22 @@ pub(super) fn from_token(error: TokenError) -> Error {
     scd(code)
 }
 
+/// What the lack of a certificate is to a client. Where GnuPG has the same error, it has no words for it.
+pub(super) fn from_certificate(error: &NoCertificate) -> Error {
+    let code = match error {
+        NoCertificate::NotReference => return scd(Code::INV_ID),
+        NoCertificate::NoKeyHere => return scd(Code::NO_SECKEY),
+        NoCertificate::NotFound => return scd(Code::NOT_FOUND),
+        NoCertificate::NoToken | NoCertificate::NotInStores { .. } => Code::NOT_FOUND,
+        NoCertificate::Ambiguous { .. } => Code::AMBIGUOUS_NAME,
+        NoCertificate::InStore => Code::NOT_SUPPORTED,
+        NoCertificate::Unreadable(_) | NoCertificate::OtherKey(_) | NoCertificate::NotMinimal(_) => {
+            Code::BAD_CERT
+        }
+    };
+    scd(code).with_text(error.to_string())
+}
+
 /// What a card's status word is to a client (ISO 7816-4, 5.6; OpenPGP card 3.4, 7.1).
 fn status_word(sw: u16) -> Code {
     match sw {
@@ -66,6 +84,7 @@ pub(super) fn from_scan(error: &ScanError) -> Error {
 #[cfg(test)]
 mod tests {
     use claviger_cards::token::Process;
+    use claviger_keys::x509::X509Error;
 
     use super::*;
 
@@ -78,6 +97,38 @@ mod tests {
             error.contains("another program is using the card, of these: firefox (process 7); "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_lack_of_a_certificate_is_said_in_gnupg_s_codes() {
+        let table = [
+            (NoCertificate::NotReference, "100663414 Invalid ID <SCD>"),
+            (NoCertificate::NoKeyHere, "100663313 No secret key <SCD>"),
+            (NoCertificate::NotFound, "100663323 Not found <SCD>"),
+            (NoCertificate::NoToken, "100663323 Not found <SCD> - no PKCS#11 token is here; "),
+            (
+                NoCertificate::NotInStores { unread: 0 },
+                "100663323 Not found <SCD> - no local store has an OpenPGP",
+            ),
+            (NoCertificate::Ambiguous { count: 2 }, "100663403 Ambiguous name <SCD> - 2 certificates fit; "),
+            (NoCertificate::InStore, "100663356 Not supported <SCD> - it is in the local store"),
+            (
+                NoCertificate::Unreadable(X509Error::Empty),
+                "100663332 Bad certificate <SCD> - this is no certificate: it is empty",
+            ),
+            (
+                NoCertificate::OtherKey("OPENPGP.2"),
+                "100663332 Bad certificate <SCD> - the certificate is not of the key in OPENPGP.2",
+            ),
+            (
+                NoCertificate::NotMinimal("why".to_owned()),
+                "100663332 Bad certificate <SCD> - the OpenPGP certificate cannot",
+            ),
+        ];
+        for (error, text) in table {
+            let said = from_certificate(&error).to_string();
+            assert!(said.starts_with(text), "{said}");
+        }
     }
 
     #[test]

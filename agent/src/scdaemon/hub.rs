@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use claviger_cards::deck::{Deck, TokenHandle};
 use claviger_cards::token::Insertion;
+use claviger_openpgp::Stores;
 use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
 use super::events::Events;
 use super::lapse::{self, Lapse};
+use super::openpgp_certificates;
 use super::pin_cache::PinCache;
 use super::settings::Settings;
+use crate::certificates::{EmptyShelf, Shelf};
 
 /// Names one session in the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +38,10 @@ pub(super) struct Hub {
     pub(super) events: Events,
     /// The end of what cards have verified.
     pub(super) lapse: Lapse,
+    /// Certificates that are on no card.
+    pub(super) shelf: Arc<dyn Shelf>,
+    /// OpenPGP certificates.
+    pub(super) openpgp: Arc<Stores>,
     /// Where `GETINFO socket_name` says that we listen; `None` for a pipe server.
     pub(super) socket_name: Option<PathBuf>,
     /// Whether the process is to end as soon as its sessions do.
@@ -102,8 +109,19 @@ impl Hub {
         let pins = PinCache::new(settings.pin_cache_ttl);
         let events = Events::new(settings.homedir.clone());
         let lapse = Lapse::new(settings.card_verified_ttl);
-        let ending = watch::Sender::new(false);
-        Self { settings, deck, pins, lapse, events, socket_name, ending, register: Mutex::default() }
+        let openpgp = openpgp_certificates::stores(&settings.homedir, &settings.openpgp_certificates);
+        Self {
+            settings,
+            deck,
+            pins,
+            lapse,
+            events,
+            shelf: Arc::new(EmptyShelf),
+            openpgp: Arc::new(openpgp),
+            socket_name,
+            ending: watch::Sender::new(false),
+            register: Mutex::default(),
+        }
     }
 
     /// The process is to end: nobody is to wait for a person or for a card any more.

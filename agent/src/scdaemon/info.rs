@@ -30,7 +30,8 @@ Return information about this process.
   active_apps     S SERIALNO <serialno> <apptype> for this session's card
   all_active_apps the same for all cards
   cmd_has_option <command> <option>
-                  OK if the command has that option
+                  OK if the command has that option, or with NAME=VALUE
+                  that value of it
   manufacturer <number>
                   the name of a maker of OpenPGP cards
   apdu_strerror <status word>
@@ -160,9 +161,21 @@ fn has_option(value: &str) -> Result<(), Error> {
         return Err(scd(Code::MISSING_VALUE));
     };
     let row = super::TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(command));
-    let usage = row.and_then(|row| row.help.lines().next()).unwrap_or_default();
-    let mut options = usage.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    refuse_unless(options.any(|word| word.strip_prefix("--") == Some(option)), Code::FALSE)
+    let usage = row.and_then(|row| row.help.split("\n\n").next()).unwrap_or_default();
+    refuse_unless(names(usage, option), Code::FALSE)
+}
+
+fn names(usage: &str, option: &str) -> bool {
+    let words = usage.split(|c: char| c.is_ascii_whitespace() || "[]".contains(c));
+    match option.split_once('=') {
+        Some((name, value)) => words
+            .filter_map(|word| word.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('='))
+            .any(|values| values.split('|').any(|known| known == value)),
+        None => {
+            let mut options = usage.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            options.any(|word| word.strip_prefix("--") == Some(option))
+        }
+    }
 }
 
 fn manufacturer(number: &str) -> &'static str {
@@ -237,6 +250,15 @@ mod tests {
         let answer = |value: &str| has_option(value).map_err(|error| error.code());
         assert_eq!(answer("SERIALNO all"), Ok(()));
         assert_eq!(answer("readkey info-only"), Ok(()));
+        assert_eq!(answer("LEARN multi"), Ok(()), "in the second line of its usage");
+        assert_eq!(answer("PKSIGN hash=none"), Ok(()));
+        assert_eq!(answer("PKSIGN hash=sha3"), Err(Code::FALSE));
+        assert_eq!(answer("READKEY info=none"), Err(Code::FALSE));
+        for option in
+            ["READCERT chain", "READCERT pem", "READCERT openpgp", "LISTCERTS ca", "WRITECERT check"]
+        {
+            assert_eq!(answer(option), Ok(()), "{option}");
+        }
         assert_eq!(answer("READKEY inf"), Err(Code::FALSE));
         assert_eq!(answer("NONSENSE all"), Err(Code::FALSE));
         assert_eq!(answer("SERIALNO"), Err(Code::MISSING_VALUE));

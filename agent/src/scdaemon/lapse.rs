@@ -114,6 +114,7 @@ pub(super) fn used_by(request: &Request) -> Option<PinRef> {
         Request::Put(DataObject::Private(1 | 3), _) => Some(PinRef::User),
         Request::Put(..)
         | Request::PutCertificate(..)
+        | Request::Attest(_)
         | Request::SetAlgorithm(..)
         | Request::Generate { .. }
         | Request::Import { .. }

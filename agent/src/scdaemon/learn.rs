@@ -1,18 +1,22 @@
 //! LEARN: all that a client shows of a card, in one go.
 
+use std::sync::Arc;
+
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::facts::Facts;
 use claviger_cards::token::{DataObject, PinRef, Request as CardRequest, Slot};
 use claviger_keys::Keygrip;
+use claviger_keys::x509::Certificate;
 
 use super::attributes::{self, Attribute};
 use super::errors::{parameter, scd};
 use super::key_reference::{load_keys, use_by_grip};
-use super::select::demanded;
+use super::select::switch_to;
 use super::session::Session;
-use super::{Command, parse, row, status};
+use super::{Command, certificates, parse, row, status};
+use crate::certificates::{Kind, kind};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
 
@@ -49,6 +53,7 @@ sake: what is remembered of a card is never older than its last change.
   S KDF <octets>                how PINs are hashed
   S UIF-<n> <octets>            whether key n waits for a touch
   S PRIVATE-DO-<n> <octets>
+  S CERTINFO <type> OPENPGP.<n> a certificate: 100, or 102 of an authority
   S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>";
 
 /// What LEARN is asked for.
@@ -68,7 +73,7 @@ fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
         Given::Bare => return Err(parameter("missing value for option")),
         Given::Value(serial) => Some(String::from_utf8_lossy(serial).into_owned()),
     };
-    // GnuPG up to 2.4 passes over whatever stands there.
+    // Whatever else stands there is passed over, as by GnuPG.
     let grip = parse::text(arguments)?.parse().ok();
     Ok(Request { force, keys_only, demand, grip })
 }
@@ -93,18 +98,19 @@ async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversat
         talk.status("APPVERSION", format!("{:X}", facts.version()).as_bytes());
     }
     describe(session, &facts, talk).await?;
+    if !request.keys_only {
+        send_certificates(session, talk).await?;
+    }
     send_key_pairs(session, talk).await
 }
 
-/// Selects the card that is named, if one is.
+/// Has the card that is named serve, if one is.
 async fn choose(session: &mut Session, request: &Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     if let Some(serial) = &request.demand {
-        let token = demanded(session, serial).await?;
-        session.select_demanded(token, false);
-        talk.status("SERIALNO", serial.as_bytes());
+        switch_to(session, serial, talk)?;
     }
     if let Some(grip) = &request.grip {
-        use_by_grip(session, grip).await?.ok_or(scd(Code::NO_SECKEY))?;
+        use_by_grip(session, grip).await?.ok_or(scd(Code::CARD_NOT_PRESENT))?;
     }
     Ok(())
 }
@@ -169,6 +175,28 @@ fn tolerate_missing(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(error) if error.code() == Code::NO_OBJ => Ok(()),
         other => other,
+    }
+}
+
+/// As other applications of GnuPG's do it. What is in a slot and no certificate is left out: gpgsm would stop at it.
+async fn send_certificates(session: &mut Session, talk: &mut dyn Conversation) -> Result<(), Error> {
+    certificates::load(&session.token()?).await;
+    let facts = session.facts()?;
+    for slot in Slot::ALL {
+        if let Some(octets) = facts.certificate(slot)
+            && let Some(number) = certinfo_type(octets)
+        {
+            talk.status("CERTINFO", format!("{number} {}", status::key_reference(slot)).as_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn certinfo_type(octets: &Arc<[u8]>) -> Option<u8> {
+    let certificate = Certificate::new(Arc::clone(octets));
+    match kind(&certificate) {
+        Kind::Unreadable => None,
+        readable => Some(readable.number()),
     }
 }
 

@@ -13,6 +13,7 @@
 mod apdu;
 mod attributes;
 mod card_list;
+mod certificates;
 mod command_line;
 mod control;
 mod core;
@@ -34,6 +35,7 @@ mod lapse;
 mod learn;
 mod listener;
 mod lock;
+mod openpgp_certificates;
 mod options;
 mod parse;
 mod perform;
@@ -43,6 +45,7 @@ mod pins;
 mod program;
 mod prompt;
 mod read;
+mod readcert;
 mod select;
 mod service;
 mod session;
@@ -101,9 +104,10 @@ use row;
 
 /// The families in the order of `HELP`. Between [`decrypt`] and [`attributes`] stand INPUT and OUTPUT, which the wire
 /// layer answers.
-static FAMILIES: [&[Command]; 18] = [
+static FAMILIES: [&[Command]; 20] = [
     select::COMMANDS,
     learn::COMMANDS,
+    readcert::COMMANDS,
     read::COMMANDS,
     data::COMMANDS,
     sign::COMMANDS,
@@ -120,10 +124,11 @@ static FAMILIES: [&[Command]; 18] = [
     keyinfo::COMMANDS,
     devinfo::COMMANDS,
     wait::COMMANDS,
+    certificates::COMMANDS,
 ];
 
 /// After which family INPUT and OUTPUT are listed.
-const FAMILIES_BEFORE_INPUT: usize = 6;
+const FAMILIES_BEFORE_INPUT: usize = 7;
 
 /// A row of the table: what the wire layer needs, and the command unless that layer answers by itself.
 struct Row {
@@ -162,7 +167,7 @@ mod tests {
             names.join(" "),
             "SERIALNO SWITCHCARD SWITCHAPP LEARN READCERT READKEY SETDATA PKSIGN PKAUTH PKDECRYPT INPUT OUTPUT \
              GETATTR SETATTR WRITECERT WRITEKEY GENKEY RANDOM PASSWD CHECKPIN LOCK UNLOCK GETINFO RESTART \
-             DISCONNECT APDU KILLSCD KEYINFO DEVINFO WAIT"
+             DISCONNECT APDU KILLSCD KEYINFO DEVINFO WAIT LISTCERTS DELCERT"
         );
     }
 

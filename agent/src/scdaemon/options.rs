@@ -207,6 +207,17 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         }
     ),
+    value!(
+        "openpgp-certificates",
+        Text,
+        Configuration,
+        "|FILE|look for OpenPGP certificates in FILE or directory, too (claviger's own)",
+        None,
+        |typed, value| {
+            typed.openpgp_certificates.push(value.into());
+            Ok(())
+        }
+    ),
     accepted!("ctapi-driver", Text, Configuration, "", Some("0:")),
     accepted!("pcsc-driver", Text, Configuration, "", Some("16:\"libpcsclite.so.1:")),
     accepted!("pcsc-shared", Nothing, Configuration, "", None),
@@ -248,6 +259,7 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         }
     ),
+    flag!("touch-prompt", Configuration, "have the agent show when a touch is awaited", None, touch_prompt),
     value!(
         "card-verified-ttl",
         Number,

@@ -16,7 +16,7 @@ use super::prompt;
 use super::session::Session;
 
 /// The longest answer to these inquiries, in octets; it means nothing (GnuPG's MAXLEN_PIN).
-const MAX_ANSWER: usize = 100;
+pub(super) const MAX_ANSWER: usize = 100;
 
 impl Session {
     /// Has the client tell the person to use the reader's keys.
@@ -35,7 +35,7 @@ impl Session {
     }
 
     /// The reader's keys have been used, or not.
-    pub(super) async fn dismiss_pinpad_prompt(&mut self, talk: &mut dyn Conversation) {
+    pub(super) async fn dismiss_pinpad_prompt(&self, talk: &mut dyn Conversation) {
         // What was done is done, whatever a client says to it; if it is gone, its session hears so next.
         if let Err(error) = talk.inquire("DISMISSPINPADPROMPT", b"", MAX_ANSWER).await {
             tracing::debug!(%error, "the prompt was not dismissed");

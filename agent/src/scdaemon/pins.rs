@@ -4,6 +4,7 @@ use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::token::{PinRef, Request as CardRequest, Slot};
+use claviger_keys::Keygrip;
 
 use super::errors::{parameter, scd};
 use super::key_reference::{self, KeyReference, check_serial};
@@ -19,9 +20,10 @@ pub(super) static COMMANDS: &[Command] = &[
 ];
 
 const HELP_PASSWD: &str = "\
-PASSWD [--reset] [--nullpin] [--clear] <chvno>
+PASSWD [--reset] [--nullpin] [--clear] <chvno> [<keygrip>]
 
-Change a PIN. CHVNO is 1 for the PIN, 3 for the Admin PIN; 2 unblocks
+Change a PIN of the session's card, or of the one that has the key
+KEYGRIP. CHVNO is 1 for the PIN, 3 for the Admin PIN; 2 unblocks
 the PIN with the Reset Code. The PINs that are needed are asked for.
 
 --reset 1 unblocks the PIN with the Admin PIN, --reset 2 sets the Reset
@@ -55,6 +57,7 @@ struct PasswdRequest {
     null_pin: bool,
     clear: bool,
     pin: String,
+    grip: Option<Keygrip>,
 }
 
 fn passwd_request(mut arguments: Args<'_>) -> Result<PasswdRequest, Error> {
@@ -67,7 +70,9 @@ fn passwd_request(mut arguments: Args<'_>) -> Result<PasswdRequest, Error> {
     if clear && (reset || null_pin) {
         return Err(scd(Code::UNSUPPORTED_OPERATION).with_text("--clear used with other options"));
     }
-    Ok(PasswdRequest { reset, null_pin, clear, pin })
+    // Anything else is passed over, as by GnuPG.
+    let grip = parse::text(arguments)?.parse().ok();
+    Ok(PasswdRequest { reset, null_pin, clear, pin, grip })
 }
 
 async fn passwd(
@@ -75,6 +80,9 @@ async fn passwd(
     request: PasswdRequest,
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
+    if let Some(grip) = &request.grip {
+        key_reference::use_by_grip(session, grip).await?.ok_or(scd(Code::UNSUPPORTED_OPERATION))?;
+    }
     let token = session.token()?;
     session.facts()?;
     let slot = key_reference::slot_or_number(&request.pin).ok_or(scd(Code::INV_ID))?;

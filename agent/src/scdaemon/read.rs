@@ -1,4 +1,4 @@
-//! READCERT and READKEY: what a card lets everybody read.
+//! READKEY: the public key that a card lets everybody read.
 
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
@@ -8,20 +8,10 @@ use claviger_keys::PublicKey;
 
 use super::errors::scd;
 use super::key_reference::{self, KeyReference};
-use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row, status};
 
-pub(super) static COMMANDS: &[Command] = &[
-    row!("READCERT", WithCard, parse::text, readcert, HELP_READCERT),
-    row!("READKEY", WithCard, readkey_request, readkey, HELP_READKEY),
-];
-
-const HELP_READCERT: &str = "\
-READCERT <keyid>
-
-Return the certificate that is stored for a key, in its DER form, byte
-for byte. KEYID is OPENPGP.1, OPENPGP.2, OPENPGP.3 or a keygrip.";
+pub(super) static COMMANDS: &[Command] = &[row!("READKEY", WithCard, readkey_request, readkey, HELP_READKEY)];
 
 const HELP_READKEY: &str = "\
 READKEY [--advanced] [--info|--info-only] [--format=advanced|ssh] [--] <keyid>
@@ -90,18 +80,6 @@ fn written(key: &PublicKey, format: &Format) -> Result<Vec<u8>, Error> {
         Format::Canonical => Ok(key.to_sexp()),
         Format::Advanced => Ok(key.to_sexp_advanced()),
         Format::Ssh => key.ssh_line("(none)").map(String::into_bytes).ok_or(scd(Code::UNSUPPORTED_ALGORITHM)),
-    }
-}
-
-async fn readcert(session: &mut Session, id: String, talk: &mut dyn Conversation) -> Result<(), Error> {
-    let slot = slot_of(session, &id).await?;
-    match session.read(CardRequest::Certificate(slot)).await? {
-        Reply::Object(Some(certificate)) if !certificate.is_empty() => {
-            talk.data(&certificate);
-            Ok(())
-        }
-        Reply::Object(_) => Err(scd(Code::NOT_FOUND)),
-        other => Err(unexpected(&other)),
     }
 }
 

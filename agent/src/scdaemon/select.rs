@@ -151,7 +151,7 @@ fn serial_of(token: &TokenHandle, raw: bool) -> String {
 }
 
 /// Looks for the card with that serial number.
-pub(super) async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
+async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
     session.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
     if let Some(token) = find_serial(session, serial) {
         return Ok(token);
@@ -178,11 +178,21 @@ fn without_version(serial: &str) -> String {
 
 async fn switchcard(session: &mut Session, serial: String, talk: &mut dyn Conversation) -> Result<(), Error> {
     if !serial.is_empty() {
-        let token = find_serial(session, &serial).ok_or(scd(Code::NOT_FOUND))?;
-        session.select_demanded(token, false);
+        return switch_to(session, &serial, talk);
     }
-    let token = session.token()?;
+    talk.status("SERIALNO", session.token()?.serial().as_bytes());
+    Ok(())
+}
+
+/// Makes a card that was found before the session's, and tells its number.
+pub(super) fn switch_to(
+    session: &mut Session,
+    serial: &str,
+    talk: &mut dyn Conversation,
+) -> Result<(), Error> {
+    let token = find_serial(session, serial).ok_or(scd(Code::NOT_FOUND))?;
     talk.status("SERIALNO", token.serial().as_bytes());
+    session.select_demanded(token, false);
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::errors::scd;
 use super::session::Session;
-use super::{Command, parse, row};
+use super::{Command, key_reference, parse, row};
 
 /// The longest value that comes by inquiry, in octets (GnuPG's MAXLEN_SETATTR).
 const MAX_VALUE: usize = 16_384;
@@ -46,6 +46,8 @@ the Admin PIN for all others.
                   (the key in that slot is lost)
   KDF             how PINs are hashed
   UIF-1 ... UIF-3 whether a key waits for a touch
+  GEN-ATTST       a key's name: the card's word that it made the key,
+                  in the place of the certificate (YubiKeys)
   SM-KEY-ENC, SM-KEY-MAC, AESKEY";
 
 /// What writing an attribute means.
@@ -53,6 +55,7 @@ the Admin PIN for all others.
 enum Writable {
     Object(DataObject),
     Certificate(Slot),
+    Attestation,
     KeyAttributes,
 }
 
@@ -73,6 +76,7 @@ static WRITABLE: &[(&str, Writable)] = &[
     ("CERT-1", Writable::Certificate(Slot::Sign)),
     ("CERT-2", Writable::Certificate(Slot::Decrypt)),
     ("CERT-3", Writable::Certificate(Slot::Authenticate)),
+    ("GEN-ATTST", Writable::Attestation),
     ("KEY-ATTR", Writable::KeyAttributes),
     ("KDF", Writable::Object(DataObject::Kdf)),
     ("UIF-1", Writable::Object(DataObject::UserInteraction(Slot::Sign))),
@@ -117,6 +121,10 @@ async fn setattr(session: &mut Session, request: Request, talk: &mut dyn Convers
             CardRequest::Put(object, value.to_vec())
         }
         Writable::Certificate(slot) => CardRequest::PutCertificate(slot, value.to_vec()),
+        Writable::Attestation => {
+            let slot = key_reference::slot(&String::from_utf8_lossy(&value));
+            CardRequest::Attest(slot.ok_or(scd(Code::INV_ID))?)
+        }
         Writable::KeyAttributes => {
             let (slot, attributes) = key_attributes(&facts, &String::from_utf8_lossy(&value))?;
             CardRequest::SetAlgorithm(slot, attributes)

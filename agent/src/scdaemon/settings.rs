@@ -34,6 +34,8 @@ pub(super) struct Settings {
     pub(super) log_file: Option<PathBuf>,
     pub(super) reader_port: Option<String>,
     pub(super) reader_socket: Option<PathBuf>,
+    /// Files and directories with OpenPGP certificates, to be asked before the usual ones.
+    pub(super) openpgp_certificates: Vec<PathBuf>,
     pub(super) pinpads: Pinpads,
     /// Whether `disable-application openpgp` was given.
     pub(super) openpgp_disabled: bool,
@@ -42,6 +44,8 @@ pub(super) struct Settings {
     /// How long an unused verification of a card lasts; `None` for as long as the card is there.
     pub(super) card_verified_ttl: Option<Duration>,
     pub(super) deny_admin: bool,
+    /// Whether the agent is to show that a touch is awaited.
+    pub(super) touch_prompt: bool,
 }
 
 /// Why options cannot be used.
@@ -93,6 +97,11 @@ impl Settings {
             log_file: typed.log_file.as_deref().map(|file| below(&homedir, file)),
             reader_port: typed.reader_port.clone(),
             reader_socket: typed.reader_socket.as_deref().map(|file| below(&homedir, file)),
+            openpgp_certificates: typed
+                .openpgp_certificates
+                .iter()
+                .map(|path| below(&homedir, path))
+                .collect(),
             pinpads: match (typed.disable_pinpad, typed.enable_pinpad_varlen) {
                 (true, _) => Pinpads::Unused,
                 (false, false) => Pinpads::AsReadersSay,
@@ -103,6 +112,7 @@ impl Settings {
             pin_cache_ttl: typed.pin_cache_ttl.map_or(DEFAULT_PIN_CACHE_TTL, seconds),
             card_verified_ttl: typed.card_verified_ttl.map(seconds),
             deny_admin: typed.deny_admin,
+            touch_prompt: typed.touch_prompt,
             homedir,
         }
     }

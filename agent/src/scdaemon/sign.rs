@@ -38,10 +38,23 @@ OPENPGP.3, or a card's serial number. The card's answer is returned
 after it was checked against the public key: as many octets as the
 modulus for RSA, r and s of equal length for ECDSA, R and S for EdDSA.
 
+With --hash=none an Ed25519 or Ed448 key signs the data itself, whatever
+they are: a message of up to the 4096 octets of SETDATA, as far as the
+card takes it. This is claviger's own; GETINFO cmd_has_option PKSIGN
+hash=none tells. Other keys sign digests only, as in GnuPG.
+
 While the card waits for a finger before it uses the key, this is told
 in a status line, as with PKAUTH and PKDECRYPT:
 
-  S TOUCH_AWAITED <keygrip>";
+  S TOUCH_AWAITED <keygrip>
+
+After a minute without the finger the error is \"Timeout\". With the
+option touch-prompt the client is also asked to show it, by
+
+  INQUIRE POPUPPINPADPROMPT --ack
+  INQUIRE DISMISSPINPADPROMPT
+
+CAN as the answer to the first calls the signature off.";
 
 const HELP_PKAUTH: &str = "\
 PKAUTH [--challenge-response] <keyid>
@@ -80,18 +93,38 @@ async fn pksign(
     if request.id.is_empty() {
         return Err(scd(Code::INV_VALUE));
     }
-    let digest = digest_of(&session.data, request.hash)?.to_vec();
+    // Without a hash, it depends on the key what the data are.
+    if request.hash.is_some() {
+        digest_of(&session.data, request.hash)?;
+    }
     let slot =
         key_reference::find(session, &request.id, Slot::Sign, &[Slot::Authenticate], Code::NO_SECKEY).await?;
-    let input = if is_rsa(session, slot).await? {
-        let hash = request.hash.filter(|hash| *hash != Hash::Md5).ok_or(scd(Code::UNSUPPORTED_ALGORITHM))?;
-        DigestInfo { hash, digest: &digest }.join()
+    let rsa = is_rsa(session, slot).await?;
+    let input = if request.hash.is_none() && signs_messages(&*session.facts()?, slot) {
+        message_of(&session.data)?.to_vec()
     } else {
-        digest
+        let digest = digest_of(&session.data, request.hash)?;
+        if rsa { digest_info(request.hash, digest)? } else { digest.to_vec() }
     };
     let signature = sign(session, slot, input, talk).await?;
     talk.data(&signature);
     Ok(())
+}
+
+/// Whether the key in a slot signs messages, and not digests: EdDSA (RFC 8032).
+fn signs_messages(facts: &Facts, slot: Slot) -> bool {
+    matches!(facts.public_key(slot), Some(PublicKey::Ecc(key)) if key.curve().kind() == CurveKind::Edwards)
+}
+
+/// The message that SETDATA has set; it sees to the length.
+fn message_of(data: &[u8]) -> Result<&[u8], Error> {
+    if data.is_empty() { Err(scd(Code::INV_VALUE)) } else { Ok(data) }
+}
+
+/// What an RSA key signs.
+fn digest_info(hash: Option<Hash>, digest: &[u8]) -> Result<Vec<u8>, Error> {
+    let hash = hash.filter(|hash| *hash != Hash::Md5).ok_or(scd(Code::UNSUPPORTED_ALGORITHM))?;
+    Ok(DigestInfo { hash, digest }.join())
 }
 
 /// The digest in what SETDATA has set.
@@ -229,6 +262,12 @@ mod tests {
         assert_eq!(digest_of(&info, Some(Hash::Sha1)).unwrap_err().code(), Code::INV_VALUE);
         assert_eq!(digest_of(&digest[1..], Some(Hash::Sha256)).unwrap_err().code(), Code::INV_VALUE);
         assert_eq!(digest_of(&[], None).unwrap_err().code(), Code::INV_VALUE);
+    }
+
+    #[test]
+    fn a_message_is_of_any_length_but_not_empty() {
+        assert_eq!(message_of(&[7; 4096]), Ok(&[7; 4096][..]));
+        assert_eq!(message_of(&[]).unwrap_err().code(), Code::INV_VALUE);
     }
 
     #[test]

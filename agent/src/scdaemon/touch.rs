@@ -2,10 +2,21 @@
 //!
 //! Everybody whom it concerns is told when a finger is awaited. The wait is called off when the client goes away, when
 //! [`TOUCH_DEADLINE`] is over, or when the process is to end. All that can be called off is our part in it: PC/SC has nothing
-//! to stop a command that a card is busy with. (SCardCancel ends waits for events only; pcscd lets no other connection
-//! reset or leave a card that is in a transaction, and reads nothing from one whose command runs.) So the job stays with
-//! the card's worker until the card answers or gives up by itself; what comes of it is thrown away, and wiped where it is
-//! secret. Other jobs for this card wait for that, other cards' do not.
+//! to stop a command that a card is busy with (SCardCancel ends waits for events only; a reset, and taking the power away,
+//! wait for the answer). So the job stays with the card's worker until the card answers or gives up by itself; what comes of
+//! it is thrown away, and wiped where it is secret. Other jobs for this card wait for that, other cards' do not.
+//!
+//! With the option `touch-prompt` the agent is asked to show a window, in the words that GnuPG's scdaemon has for it:
+//!
+//! ```text
+//!   S: INQUIRE POPUPPINPADPROMPT --ack      C: END     (agents from 2.2 on: "Push ACK button on card/token.")
+//!   ...the card waits...
+//!   S: INQUIRE DISMISSPINPADPROMPT          C: END
+//! ```
+//!
+//! GnuPG's uses them with its own USB driver, where a Gnuk tells that it waits; over PC/SC it tells nothing. It takes a
+//! pinentry: an agent that cannot start one cancels, and then takes the next line for the end of its command. So it gets that,
+//! and without the option nobody depends on a window.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -17,6 +28,7 @@ use claviger_cards::token::{Job, Outcome, Slot, TokenError};
 use tokio::time::sleep;
 
 use super::errors::scd;
+use super::pinpad::MAX_ANSWER;
 use super::session::Session;
 use super::status;
 
@@ -47,12 +59,22 @@ impl Session {
         talk.status("TOUCH_AWAITED", key.as_bytes());
         // That the client is gone is noticed soon enough; the card waits all the same.
         let _ = talk.flush().await;
-        tokio::select! {
+        // One window is enough.
+        let shown = self.hub.settings.touch_prompt && !on_pinpad;
+        if shown {
+            let popup = talk.inquire("POPUPPINPADPROMPT", b"--ack", MAX_ANSWER).await;
+            popup.map_err(|error| called_off(error.code()))?;
+        }
+        let outcome = tokio::select! {
             biased;
             outcome = outcome => Ok(outcome),
             () = sleep(TOUCH_DEADLINE) => Err(called_off(Code::TIMEOUT)),
             () = self.hub.ending() => Err(called_off(Code::CANCELED)),
+        };
+        if shown {
+            self.dismiss_pinpad_prompt(talk).await;
         }
+        outcome
     }
 }
 

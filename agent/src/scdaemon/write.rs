@@ -7,9 +7,10 @@ use claviger_cards::token::{Request as CardRequest, Slot};
 use claviger_keys::{EcdhParams, KeyDataError, SecretKey};
 
 use super::errors::{parameter, scd};
-use super::key_reference::{self, KeyReference};
+use super::key_reference;
 use super::session::Session;
-use super::{Command, row};
+use super::{Command, certificates, row};
+use crate::certificates::Reference;
 
 /// The largest certificate, in octets (GnuPG's MAXLEN_CERTDATA).
 const MAX_CERTIFICATE: usize = 16_384;
@@ -23,14 +24,16 @@ pub(super) static COMMANDS: &[Command] = &[
 ];
 
 const HELP_WRITECERT: &str = "\
-WRITECERT <keyid>
+WRITECERT [--check] [--] <ref>
 
 Store a certificate for a key on the card. It is asked for by
 
   INQUIRE CERTDATA
 
-in its DER form, and stored as it is. KEYID is OPENPGP.1, OPENPGP.2,
-OPENPGP.3 or a keygrip. The Admin PIN is asked for.";
+in its DER form, and stored as it is. REF is OPENPGP.1, OPENPGP.2,
+OPENPGP.3 or a keygrip; or, claviger's own, <serialno>/OPENPGP.<n> or
+fpr:<fingerprint>. With --check what is not a certificate of that key is
+refused (claviger's own). The Admin PIN is asked for.";
 
 const HELP_WRITEKEY: &str = "\
 WRITEKEY [--force] <keyid>
@@ -43,8 +46,15 @@ as a canonical S-expression (private-key ...), unprotected, with its
 creation time. KEYID is OPENPGP.1, OPENPGP.2 or OPENPGP.3; a key that is
 there is replaced with --force only. The Admin PIN is asked for.";
 
-fn writecert_request(mut arguments: Args<'_>) -> Result<String, Error> {
-    named(&mut arguments, "no certid given")
+/// What WRITECERT is asked for.
+struct WritecertRequest {
+    check: bool,
+    id: String,
+}
+
+fn writecert_request(mut arguments: Args<'_>) -> Result<WritecertRequest, Error> {
+    let check = arguments.flag("--check");
+    Ok(WritecertRequest { check, id: named(&mut arguments, "no certid given")? })
 }
 
 fn named(arguments: &mut Args<'_>, missing: &'static str) -> Result<String, Error> {
@@ -54,19 +64,38 @@ fn named(arguments: &mut Args<'_>, missing: &'static str) -> Result<String, Erro
     }
 }
 
-async fn writecert(session: &mut Session, id: String, talk: &mut dyn Conversation) -> Result<(), Error> {
+async fn writecert(
+    session: &mut Session,
+    request: WritecertRequest,
+    talk: &mut dyn Conversation,
+) -> Result<(), Error> {
     let certificate =
         talk.inquire("CERTDATA", b"", MAX_CERTIFICATE).await.map_err(|error| scd(error.code()))?;
     session.refuse_if_admin_is_denied()?;
-    let slot = match KeyReference::parse(&id)? {
-        KeyReference::Slot(slot) => slot,
-        KeyReference::Grip(grip) => {
-            key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))?
-        }
-        KeyReference::Serial(..) => return Err(scd(Code::INV_ID)),
-    };
+    let slot = slot_to_write(session, &request.id).await?;
+    if request.check {
+        key_reference::load_key(session, slot).await?;
+        certificates::check(certificate.as_bytes(), slot, session)?;
+    }
     let request = CardRequest::PutCertificate(slot, certificate.as_bytes().to_vec());
     session.perform(request, talk).await.map(drop)
+}
+
+/// The slot that is to have the certificate; its card serves the command.
+async fn slot_to_write(session: &mut Session, id: &str) -> Result<Slot, Error> {
+    match Reference::parse(id.as_bytes()) {
+        Ok(Reference::Slot(slot)) => Ok(slot),
+        Ok(Reference::Keygrip(grip)) => {
+            key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))
+        }
+        Ok(reference @ (Reference::SlotOf(..) | Reference::Fingerprint(_))) => {
+            let collection = certificates::gather(session).await;
+            let slot = collection.slots(&reference).next().ok_or(scd(Code::NO_SECKEY))?;
+            certificates::serve_from(session, slot)?;
+            Ok(slot.number)
+        }
+        _ => Err(scd(Code::INV_ID)),
+    }
 }
 
 /// What WRITEKEY is asked for.

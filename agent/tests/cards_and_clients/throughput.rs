@@ -10,9 +10,10 @@ const CLIENTS: usize = 8;
 /// 500 signatures, as near as 8 clients get.
 const EACH: usize = 63;
 
-/// What two cards must do more than one. 1.8 is what is wanted and what `make bench` shows; a test must not fail on a
-/// machine that stops for a while.
-const AT_LEAST: f64 = 1.5;
+/// How much more than one two cards must do.
+const AT_LEAST: f64 = 1.8;
+/// How often that is measured until it is so: a machine that stops for a while spoils a measurement.
+const MEASUREMENTS: usize = 4;
 
 #[tokio::test]
 async fn two_cards_with_the_same_key_share_the_work_of_eight_clients() {
@@ -24,8 +25,14 @@ async fn two_cards_with_the_same_key_share_the_work_of_eight_clients() {
     assert!(matches!(two.shares()[..], [least, _] if least * 10 >= two.count() * 4), "{:?}", two.shares());
     let one = throng::sign(&fleet, CLIENTS, 10, Choice::Demanded(&CARDS[..1])).await;
     assert_eq!(one.longest_wait(), CLIENTS - 1, "with one card everybody waits for all others");
-    println!("signatures in a second: {:.1} by two cards, {:.1} by one", two.rate, one.rate);
-    assert!(two.rate > one.rate * AT_LEAST, "{:.1} in a second by two, {:.1} by one", two.rate, one.rate);
+    let mut rates = vec![(two.rate, one.rate)];
+    while !rates.last().is_some_and(|(two, one)| *two >= one * AT_LEAST) && rates.len() < MEASUREMENTS {
+        let two = throng::sign(&fleet, CLIENTS, 10, Choice::Any).await;
+        let one = throng::sign(&fleet, CLIENTS, 10, Choice::Demanded(&CARDS[..1])).await;
+        rates.push((two.rate, one.rate));
+    }
+    println!("signatures in a second, by two cards and by one: {rates:.1?}");
+    assert!(rates.iter().any(|(two, one)| *two >= one * AT_LEAST), "{rates:?}");
 }
 
 #[tokio::test]

@@ -90,6 +90,28 @@ fn a_touch_that_is_awaited_is_told_to_script_log_and_session() {
 }
 
 #[test]
+fn the_agent_shows_that_a_touch_is_awaited_if_it_is_to() {
+    let (_reader, card, home) = world();
+    home.write("scdaemon.conf", "disable-ccid\ntouch-prompt\n");
+    home.answers("user 123456\nadmin 12345678\nconfirm ok\n");
+    home.wait_for_card();
+    generate(&home, &["2", "1", "2", "1", "2", "1"]);
+    home.agent(&["SCD SERIALNO", "SCD SETATTR UIF-1 %01+"]).ok();
+    card.control("touch withheld");
+    home.questions();
+    std::thread::scope(|scope| {
+        let signing = scope.spawn(|| sign(&home));
+        card.control("await-touch");
+        wait_for("the window", || window(&home).ok_or("nothing was shown"));
+        card.control("press");
+        signing.join().expect("a client that signs").ok();
+    });
+    card.control("touch granted");
+    sign(&home).ok();
+    assert_eq!(window(&home), None, "nobody is told of a touch that comes at once");
+}
+
+#[test]
 fn a_client_that_hangs_up_is_waited_for_no_longer() {
     let (_reader, card, home) = world();
     home.wait_for_card();
@@ -131,6 +153,11 @@ fn told(home: &Home, lines: usize) -> Vec<String> {
         let told: Vec<_> = told.lines().map(str::to_owned).collect();
         if told.len() >= lines { Ok(told) } else { Err(told.join("\n")) }
     })
+}
+
+/// The window for a touch among what pinentry was asked since the last call.
+fn window(home: &Home) -> Option<String> {
+    home.questions().into_iter().find(|line| line.contains("Push ACK button on card/token"))
 }
 
 fn status_file(home: &Home) -> String {

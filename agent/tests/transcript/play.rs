@@ -142,7 +142,7 @@ struct Asked {
 impl Player<'_> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match &step.action {
-            Action::Difference { newer } if self.stage.side() == Side::Newer && *newer == Side::Ours => {
+            Action::Difference { newer: Side::Ours } if self.stage.side() == Side::Newer => {
                 self.played.confirmed += 1;
             }
             Action::Difference { .. } => self.played.differences += 1,

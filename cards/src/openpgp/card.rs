@@ -19,12 +19,12 @@ pub(crate) struct Card {
     pub(crate) lengths: Lengths,
     /// Data objects as they were read; `None` inside where the card has none.
     pub(crate) objects: BTreeMap<DataObject, Option<Zeroizing<Vec<u8>>>>,
-    /// Certificates as they were read.
-    pub(crate) certificates: [Option<Vec<u8>>; 3],
     /// Whether our application is the current one, as far as we know.
     pub(crate) selected: bool,
     /// The occurrence that GET DATA 7F21 means now (SELECT DATA).
     pub(crate) occurrence: u8,
+    /// Whether GET NEXT DATA may be used for certificates: until the card answers it in a way that tells nothing.
+    pub(crate) in_a_row: bool,
     /// Somebody's raw command may have changed anything: 6E comes first.
     pub(crate) stale: bool,
     /// A PIN was refused in a way that does not tell whether it cost a try: 6E comes before the next question.
@@ -42,7 +42,7 @@ impl Card {
             facts: Arc::new(facts),
             lengths,
             objects: BTreeMap::new(),
-            certificates: Default::default(),
+            in_a_row: true,
             selected: false,
             occurrence: 0,
             stale: false,
@@ -96,9 +96,9 @@ impl Card {
     pub(crate) fn forget_all(&mut self) {
         self.stale = true;
         self.objects.clear();
-        self.certificates = Default::default();
         self.forget_verifications();
         let facts = self.facts_mut();
+        facts.certificates = Default::default();
         facts.public_keys = Default::default();
         facts.signature_counter = None;
     }

@@ -27,6 +27,7 @@ pub(crate) mod name {
     pub(crate) const IMPORT: &str = "importing a key";
     pub(crate) const CERTIFICATE: &str = "selecting the certificate";
     pub(crate) const CHALLENGE: &str = "getting random octets";
+    pub(crate) const ATTEST: &str = "attesting a key";
     pub(crate) const RESET: &str = "resetting the card";
     pub(crate) const RAW: &str = "sending a raw command";
 }
@@ -50,6 +51,12 @@ pub(crate) fn related_data() -> Command {
 pub(crate) fn get_data(name: &'static str, tag: u16, at_most: usize) -> Command {
     let [high, low] = tag.to_be_bytes();
     Command { name, header: [0x00, 0xca, high, low], data: Vec::new(), expected: Expected::UpTo(at_most) }
+}
+
+/// GET NEXT DATA of a tag that may occur several times (7.2.7): the occurrence behind the one that was read last.
+pub(crate) fn get_next_data(name: &'static str, tag: u16, at_most: usize) -> Command {
+    let [high, low] = tag.to_be_bytes();
+    Command { name, header: [0x00, 0xcc, high, low], data: Vec::new(), expected: Expected::UpTo(at_most) }
 }
 
 /// PUT DATA (7.2.8).
@@ -189,6 +196,21 @@ fn key_pair(name: &'static str, what: u8, slot: Slot, at_most: usize) -> Command
 /// PUT DATA with the odd instruction and an extended header list 4D: key import (7.2.8, 4.4.3.12).
 pub(crate) fn import(header_list: Secret) -> SecretCommand {
     SecretCommand { name: name::IMPORT, header: [0x00, 0xdb, 0x3f, 0xff], data: header_list }
+}
+
+/// GENERATE ATTESTATION: not of the specification, but of Yubico's.
+pub(crate) fn attest(slot: Slot) -> Command {
+    let number = match slot {
+        Slot::Sign => 1,
+        Slot::Decrypt => 2,
+        Slot::Authenticate => 3,
+    };
+    Command {
+        name: name::ATTEST,
+        header: [0x80, 0xfb, number, 0x00],
+        data: Vec::new(),
+        expected: Expected::Nothing,
+    }
 }
 
 /// GET CHALLENGE (7.2.15).

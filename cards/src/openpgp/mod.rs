@@ -14,6 +14,7 @@
 //! a neighbour selected another application or reset the card.
 
 mod apdu;
+mod attestation;
 mod card;
 mod certificate;
 mod commands;
@@ -133,11 +134,13 @@ fn carry_out(
         Request::Certificate(slot) => {
             session.certificate(*slot).map(|octets| Step::Done(Reply::Object(octets)))
         }
+        Request::Certificates => session.certificates(),
         Request::Sign(input) => session.sign(progress, input),
         Request::Authenticate(input) => session.authenticate(progress, input),
         Request::Decipher(cryptogram) => session.decipher(progress, cryptogram),
         Request::Put(object, value) => session.put(progress, *object, value),
         Request::PutCertificate(slot, octets) => session.put_certificate(progress, *slot, octets),
+        Request::Attest(slot) => session.attest(progress, *slot),
         Request::SetAlgorithm(slot, attributes) => session.set_algorithm(progress, *slot, attributes),
         Request::Generate { slot, force, created, attributes, ecdh } => {
             let attributes = attributes.as_deref();

@@ -80,7 +80,7 @@ fn row_of(object: DataObject) -> Result<Row, TokenError> {
 }
 
 /// Whether a status word says that there is no such object. Cards are of different minds about which.
-fn means_absent(sw: u16) -> bool {
+pub(crate) fn means_absent(sw: u16) -> bool {
     sw & 0xfff0 == 0x6a80 || sw == 0x6b00
 }
 

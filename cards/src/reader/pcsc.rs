@@ -1,10 +1,12 @@
 //! Readers of PC/SC (the service pcscd): cards opened shared, one transaction at a time, always left un-reset.
 //!
-//! Rooms: [`transaction`], one turn at a card; [`watch`], the thread that hears who comes and goes; [`doorbell`], how it hears that a service that was away is
-//! back; [`neighbours`], who else uses the service; [`pinpad`], readers with keys of their own; here, one card. Each card
+//! Rooms: [`transaction`], one turn at a card; [`watch`], the thread that hears who comes and goes; [`doorbell`], how it
+//! hears that a service that was away is back; [`neighbours`], who else uses the service; [`pinpad`], readers with keys of
+//! their own, and [`makes`], what some of them need; here, one card. Each card
 //! has a connection to the service of its own, because PC/SC's calls on one connection wait for each other.
 
 mod doorbell;
+mod makes;
 mod neighbours;
 mod pinpad;
 mod transaction;
@@ -222,7 +224,8 @@ impl CardBackend for PcscReader {
             }
         };
         let (transaction, was_reset) = opened.map_err(|error| place.translate(error))?;
-        let features = *features.get_or_insert_with(|| Features::of(&transaction));
+        let features =
+            *features.get_or_insert_with(|| Features::of(&*transaction, &place.reader.to_string_lossy()));
         let mut transaction =
             PcscTransaction { transaction: Some(transaction), was_reset, place, doubtful, locked, features };
         if let (Some(application), true) = (reselect, was_reset) {

@@ -15,7 +15,7 @@ const fn work(name: &'static str, request: fn() -> Request) -> Work {
 }
 
 /// In an order in which each can be done.
-pub(crate) const JOBS: [Work; 25] = [
+pub(crate) const JOBS: [Work; 26] = [
     work("refresh", || Request::Refresh),
     work("set algorithm", || Request::SetAlgorithm(Slot::Sign, attributes(Slot::Sign))),
     work("generate 1", || generate(Slot::Sign)),
@@ -31,6 +31,7 @@ pub(crate) const JOBS: [Work; 25] = [
     work("write object", || Request::Put(DataObject::Login, vec![7; 200])),
     work("write certificate", || Request::PutCertificate(Slot::Authenticate, vec![7; 700])),
     work("certificate", || Request::Certificate(Slot::Authenticate)),
+    work("certificates", || Request::Certificates),
     work("verify", || Request::Verify(PinRef::User)),
     work("change user PIN", || Request::ChangePin(PinRef::User)),
     work("change admin PIN", || Request::ChangePin(PinRef::Admin)),

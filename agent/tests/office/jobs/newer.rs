@@ -93,7 +93,7 @@ pub(crate) static JOBS: &[Job] = &[
         ..job("gpg-card generate over a key", |home| {
             gpg_card(
                 home,
-                &["generate --algo=nistp384 OPENPGP.3", "generate --force --algo=nistp384 OPENPGP.3"],
+                &["generate --algo=nistp384 OPENPGP.3", "n", "generate --force --algo=nistp384 OPENPGP.3"],
             )
         })
     },

@@ -30,10 +30,11 @@ fn status(bench: &mut Bench) {
     for slot in Slot::ALL {
         reply(bench.perform(Request::PublicKey(slot)));
     }
+    reply(bench.perform(Request::Certificates));
 }
 
 #[test]
-fn card_status_takes_fourteen_commands_cold_and_two_warm() {
+fn card_status_takes_seventeen_commands_cold_and_two_warm() {
     let mut bench = Bench::new();
     bench.probe_is_answered();
     bench.expect("00CA007A 00", "7A05930300000490 00");
@@ -46,8 +47,11 @@ fn card_status_takes_fourteen_commands_cold_and_two_warm() {
     for (octet, template) in [(0x11, "B6"), (0x22, "B8"), (0x33, "A4")] {
         bench.expect(&format!("00478100 02 {template}00 00"), &ecc_key(octet));
     }
+    bench.expect("00CA7F21 000800", "30 9000");
+    bench.expect("00CC7F21 000800", "9000");
+    bench.expect("00CC7F21 000800", "31 9000");
     status(&mut bench);
-    assert!(bench.sent() <= 14, "{}", bench.sent());
+    assert!(bench.sent() <= 17, "{}", bench.sent());
     assert_eq!(bench.facts().signature_counter, Some(4));
     assert!(bench.facts().keygrips().iter().all(Option::is_some));
 

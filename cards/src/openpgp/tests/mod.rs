@@ -1,6 +1,7 @@
 //! Cards played from a script: which commands go out, in which order, and what comes of the answers.
 
 mod budget;
+mod certificates;
 mod interrupted;
 mod keys;
 mod length;

@@ -3,11 +3,16 @@
 
 use card_backend::{CardCaps, PinType};
 use pcsc::{Card, Error};
+use tracing::debug;
 
+use super::makes::{self, Make, Setup};
 use crate::reader::Pinpad;
 
 /// CM_IOCTL_GET_FEATURE_REQUEST (2.2).
 const GET_FEATURES: u32 = 3400;
+
+/// libccid's IOCTL_SMARTCARD_VENDOR_IFD_EXCHANGE: a command to the reader itself.
+const ESCAPE: u32 = 1;
 
 /// Features (2.3).
 const VERIFY_DIRECT: u8 = 0x06;
@@ -19,11 +24,6 @@ const SHORTEST_PIN: u8 = 0x06;
 const LONGEST_PIN: u8 = 0x07;
 const VENDOR: u8 = 0x0b;
 const PRODUCT: u8 = 0x0c;
-
-/// Makers, and products where not all of theirs, whose readers take PINs of any length. No property says so; these are
-/// known from use: Cherry, REINER SCT, KOBIL, Vasco, Gnuk, Trustica.
-const ANY_LENGTH: [(u32, Option<u32>); 6] =
-    [(0x046a, None), (0x0c4b, None), (0x0d46, None), (0x1a44, None), (0x234b, None), (0x1fc9, Some(0x81e6))];
 
 /// Limits of a reader that does not tell its own; longer fixed PINs do not fit into four bits of the format.
 const DEFAULT_SHORTEST: u8 = 1;
@@ -55,6 +55,19 @@ const BLANK: u8 = 0xff;
 const INS_VERIFY: u8 = 0x20;
 const INS_CHANGE: u8 = 0x24;
 
+/// A reader that takes control commands: the one that a card is in.
+pub(super) trait Control {
+    /// The reader's answer to a command.
+    fn control(&self, code: pcsc::ffi::DWORD, command: &[u8]) -> Result<Vec<u8>, Error>;
+}
+
+impl Control for Card {
+    fn control(&self, code: pcsc::ffi::DWORD, command: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut buffer = [0; MAX_ANSWER];
+        Self::control(self, code, command, &mut buffer).map(<[u8]>::to_vec)
+    }
+}
+
 /// What a reader can do, and how it is told to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Features {
@@ -66,19 +79,38 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Asks the reader. One that does not answer has no keys.
-    pub(super) fn of(card: &Card) -> Self {
-        let mut buffer = [0; MAX_ANSWER];
-        let Ok(answer) = card.control(pcsc::ctl_code(GET_FEATURES.into()), &[], &mut buffer) else {
+    /// Asks the reader of this name. One that does not answer has no keys.
+    pub(super) fn of(reader: &impl Control, name: &str) -> Self {
+        let Ok(answer) = reader.control(pcsc::ctl_code(GET_FEATURES.into()), &[]) else {
             return Self::default();
         };
-        let (mut features, properties) = Self::parse(answer);
-        if let Some(code) = properties
-            && let Ok(answer) = card.control(code.into(), &[], &mut buffer)
-        {
-            features.take_over(answer);
+        let (mut features, properties) = Self::parse(&answer);
+        let make = match properties {
+            None => makes::by_name(name),
+            Some(code) => {
+                let answer = reader.control(code.into(), &[]).unwrap_or_default();
+                features.take_over(&answer);
+                make(&answer)
+            }
+        };
+        match make {
+            Some(make) => features.of_make(&make, reader),
+            None => features,
         }
-        features
+    }
+
+    /// With what is known of readers of this make.
+    fn of_make(self, make: &Make, reader: &impl Control) -> Self {
+        if let Some(Setup { command, must_succeed }) = make.setup
+            && let Err(error) = reader.control(pcsc::ctl_code(ESCAPE.into()), command)
+        {
+            debug!(%error, must_succeed, "the reader does not take what it is told first");
+            if must_succeed {
+                return Self::default();
+            }
+        }
+        let longest = self.longest.filter(|_| !make.understates);
+        Self { any_length: make.any_length, longest, ..self }
     }
 
     /// What the reader's keys are good for.
@@ -122,21 +154,11 @@ impl Features {
         (features, code(TLV_PROPERTIES))
     }
 
-    /// Properties have the low octet first (2.6.14).
     fn take_over(&mut self, answer: &[u8]) {
-        let number = |tag| {
-            let octets = property(answer, tag)?;
-            Some(octets.iter().rev().fold(0_u32, |number, octet| number << 8 | u32::from(*octet)))
-        };
         let length =
-            |tag| number(tag).and_then(|length| u8::try_from(length).ok()).filter(|length| *length > 0);
+            |tag| number(answer, tag).and_then(|n| u8::try_from(n).ok()).filter(|length| *length > 0);
         self.shortest = length(SHORTEST_PIN);
         self.longest = length(LONGEST_PIN);
-        let (vendor, product) = (number(VENDOR), number(PRODUCT));
-        let known = |(maker, only): &(u32, Option<u32>)| {
-            vendor == Some(*maker) && (only.is_none() || product == *only)
-        };
-        self.any_length = ANY_LENGTH.iter().any(known);
     }
 
     fn limits(&self, pin: PinType, lengths: Option<CardCaps>) -> Limits {
@@ -150,6 +172,17 @@ impl Features {
             fixed => Limits { fixed, shortest: fixed, longest: fixed },
         }
     }
+}
+
+/// What the properties say of who made the reader.
+fn make(properties: &[u8]) -> Option<Make> {
+    makes::by_numbers(number(properties, VENDOR)?, number(properties, PRODUCT))
+}
+
+/// Properties have the low octet first (2.6.14).
+fn number(properties: &[u8], tag: u8) -> Option<u32> {
+    let octets = property(properties, tag)?;
+    Some(octets.iter().rev().fold(0_u32, |number, octet| number << 8 | u32::from(*octet)))
 }
 
 /// How long a PIN is.
@@ -223,6 +256,8 @@ fn operate(card: &Card, code: u32, structure: &[u8]) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     /// As libccid answers for a reader with both features and properties.
@@ -243,6 +278,7 @@ mod tests {
         let (mut features, properties) = Features::parse(FEATURES);
         assert_eq!(properties, Some(0x4233_0012));
         features.take_over(PROPERTIES);
+        features.any_length = make(PROPERTIES).is_some_and(|make| make.any_length);
         let pinpad = Pinpad { verifies: true, modifies: true, any_length: true, shortest: 4, longest: 8 };
         assert_eq!(features.pinpad(), pinpad);
         assert_eq!(Features::parse(&[]).0.pinpad(), Pinpad { shortest: 1, longest: 15, ..Pinpad::default() });
@@ -257,20 +293,67 @@ mod tests {
             assert_eq!(properties, None);
         }
         for cut in 0..PROPERTIES.len() {
-            let mut features = Features::default();
-            features.take_over(&PROPERTIES[..cut]);
-            assert_eq!(features.any_length, cut >= 10, "{cut}");
+            assert_eq!(make(&PROPERTIES[..cut]).is_some(), cut >= 10, "{cut}");
+        }
+    }
+
+    /// A reader that says what it was written to say, and notes what it is told.
+    struct Scripted {
+        features: &'static [u8],
+        properties: &'static [u8],
+        takes_escapes: bool,
+        told: RefCell<Vec<Vec<u8>>>,
+    }
+
+    impl Control for Scripted {
+        fn control(&self, code: pcsc::ffi::DWORD, command: &[u8]) -> Result<Vec<u8>, Error> {
+            if code == pcsc::ctl_code(ESCAPE.into()) {
+                self.told.borrow_mut().push(command.to_vec());
+                return if self.takes_escapes { Ok(Vec::new()) } else { Err(Error::NotTransacted) };
+            }
+            let asks_features = code == pcsc::ctl_code(GET_FEATURES.into());
+            Ok(if asks_features { self.features } else { self.properties }.to_vec())
+        }
+    }
+
+    /// What becomes of a reader with such properties, and what it was told.
+    fn met(name: &str, properties: &'static [u8], takes_escapes: bool) -> (Pinpad, Vec<Vec<u8>>) {
+        let features = if properties.is_empty() { &FEATURES[..12] } else { FEATURES };
+        let reader = Scripted { features, properties, takes_escapes, told: RefCell::default() };
+        (Features::of(&reader, name).pinpad(), reader.told.into_inner())
+    }
+
+    #[test]
+    fn readers_that_want_to_be_told_something_first_are_told() {
+        let spr532 = b"\x06\x01\x04\x07\x01\x08\x0b\x02\xe6\x04\x0c\x02\x03\xe0";
+        for takes in [true, false] {
+            let (pinpad, told) = met("", spr532, takes);
+            assert!(pinpad.verifies && pinpad.any_length, "whatever it says to it");
+            assert_eq!(told, [[0x80, 0x02, 0x00]]);
+        }
+        let vega = b"\x0b\x02\x82\x09\x0c\x02\x08\x00";
+        for takes in [true, false] {
+            let (pinpad, told) = met("", vega, takes);
+            assert_eq!((pinpad.verifies, pinpad.modifies, pinpad.any_length), (takes, takes, false));
+            assert_eq!(told, [[0xb5, 0x01, 0x00, 0x03, 0x00]]);
         }
     }
 
     #[test]
-    fn only_the_named_product_of_a_maker_takes_any_length() {
-        for (product, takes) in [(&b"\x0c\x02\xe6\x81"[..], true), (b"\x0c\x02\xe7\x81", false), (b"", false)]
-        {
-            let mut features = Features::default();
-            features.take_over(&[b"\x0b\x02\xc9\x1f", product].concat());
-            assert_eq!(features.any_length, takes);
-        }
+    fn a_reader_whose_driver_tells_no_numbers_is_known_by_its_name() {
+        let (pinpad, told) = met("SCM SPRx32 00 00", b"", true);
+        assert!(pinpad.any_length);
+        assert_eq!(told, [[0x80, 0x02, 0x00]]);
+        assert!(met("REINER SCT cyberJack 00 00", b"", true).0.any_length);
+        assert!(!met("Virtual PCD 00 00", b"", true).0.any_length);
+        assert!(!met("Gnuk", b"\x06\x01\x04", true).0.any_length, "its driver would have told");
+    }
+
+    #[test]
+    fn cherrys_take_longer_pins_than_they_say() {
+        let (pinpad, told) = met("", b"\x07\x01\x08\x0b\x02\x6a\x04\x0c\x02\x3e\x00", true);
+        assert_eq!((pinpad.any_length, pinpad.longest), (true, DEFAULT_LONGEST));
+        assert_eq!(told, [[0_u8; 0]; 0]);
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! The halves of READCERT and LISTCERTS that `--openpgp` asks for: OpenPGP certificates (transferable public keys) of
+//! keys, from local stores. GnuPG is not run, and nothing is fetched.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use claviger_assuan::conversation::Conversation;
+use claviger_assuan::error::Error;
+use claviger_assuan::escape::status_fields;
+use claviger_cards::token::DataObject;
+use claviger_openpgp::stores::certificate_directory;
+use claviger_openpgp::{Fingerprint, Form, Found, NotFound, Stores, Wanted};
+
+use super::certificates::{NoCertificate, serve_from, the_one};
+use super::errors::from_certificate;
+use super::session::Session;
+use crate::certificates::{Collection, Reference, Slot, slot_name};
+
+/// Stands for what is not known, or not there.
+const NONE: &str = "-";
+
+/// The stores of this home, behind the ones that were named.
+pub(super) fn stores(home: &Path, named: &[PathBuf]) -> Stores {
+    let stores = Stores::of_home(home, named);
+    match certificate_directory(|name| env::var_os(name)) {
+        Some(shared) => stores.and_certificate_directory(shared),
+        None => stores,
+    }
+}
+
+/// READCERT --openpgp.
+pub(super) async fn read(
+    session: &mut Session,
+    collection: &Collection,
+    reference: &Reference,
+    form: Form,
+    talk: &mut dyn Conversation,
+) -> Result<(), Error> {
+    let slot = collection.slots(reference).next();
+    let wanted = match (slot.and_then(wanted_of), reference) {
+        (Some(wanted), _) => wanted,
+        (None, Reference::Fingerprint(fingerprint)) => Wanted::Fingerprint(*fingerprint),
+        (None, Reference::Keygrip(grip)) => Wanted::Keygrip(*grip),
+        (None, Reference::Sha1(_) | Reference::Sha256(_) | Reference::SerialIssuer(_)) => {
+            let grip = the_one(collection, reference, talk)?.keygrip();
+            Wanted::Keygrip(grip.ok_or_else(|| from_certificate(&NoCertificate::NotFound))?)
+        }
+        _ => return Err(from_certificate(&NoCertificate::NoKeyHere)),
+    };
+    let now = SystemTime::now();
+    let found = find(session, wanted).await;
+    if found.is_err()
+        && let Some(slot) = slot
+    {
+        show_urls(session, &[slot], talk).await;
+    }
+    let found = found.map_err(|error| missing(&error))?;
+    talk.status("OPENPGPCERT", &line(wanted, slot, Some(&found), now));
+    let octets = found
+        .export(form, now)
+        .map_err(|error| from_certificate(&NoCertificate::NotMinimal(error.to_string())))?;
+    talk.data(&octets);
+    Ok(())
+}
+
+/// LISTCERTS --openpgp.
+pub(super) async fn list(
+    session: &mut Session,
+    collection: &Collection,
+    reference: Option<&Reference>,
+    talk: &mut dyn Conversation,
+) -> Result<(), Error> {
+    let now = SystemTime::now();
+    let slots: Vec<_> = match reference {
+        Some(reference) => collection.slots(reference).collect(),
+        None => collection.all_slots().collect(),
+    };
+    let slots: Vec<_> = slots.into_iter().filter(|slot| wanted_of(slot).is_some()).collect();
+    show_urls(session, &slots, talk).await;
+    for slot in &slots {
+        if let Some(wanted) = wanted_of(slot) {
+            let found = find(session, wanted).await.ok();
+            talk.status("OPENPGPCERT", &line(wanted, Some(slot), found.as_ref(), now));
+        }
+    }
+    if slots.is_empty()
+        && let Some(wanted) = reference.and_then(by_itself)
+        && let Ok(found) = find(session, wanted).await
+    {
+        talk.status("OPENPGPCERT", &line(wanted, None, Some(&found), now));
+    }
+    Ok(())
+}
+
+/// What a reference without a card names.
+fn by_itself(reference: &Reference) -> Option<Wanted> {
+    match reference {
+        Reference::Fingerprint(fingerprint) => Some(Wanted::Fingerprint(*fingerprint)),
+        Reference::Keygrip(grip) => Some(Wanted::Keygrip(*grip)),
+        _ => None,
+    }
+}
+
+/// A key is looked for by the fingerprint that its card has for it.
+fn wanted_of(slot: &Slot) -> Option<Wanted> {
+    slot.fingerprint.map(|fingerprint| Wanted::Fingerprint(Fingerprint::from(fingerprint)))
+}
+
+async fn find(session: &Session, wanted: Wanted) -> Result<Found, NotFound> {
+    let stores = Arc::clone(&session.hub.openpgp);
+    let none = || NotFound { unread: Vec::new() };
+    tokio::task::spawn_blocking(move || stores.find(wanted)).await.unwrap_or_else(|_| Err(none()))
+}
+
+fn missing(error: &NotFound) -> Error {
+    for store in &error.unread {
+        tracing::warn!("{store}");
+    }
+    from_certificate(&NoCertificate::NotInStores { unread: error.unread.len() })
+}
+
+/// Tells where the holders of these cards say that their certificates are.
+async fn show_urls(session: &mut Session, slots: &[&Slot], talk: &mut dyn Conversation) {
+    let mut shown: Option<&str> = None;
+    for slot in slots {
+        if shown == Some(&slot.serial) || serve_from(session, slot).is_err() {
+            continue;
+        }
+        shown = Some(&slot.serial);
+        if let Ok(Some(url)) = session.object(DataObject::Url).await
+            && !url.is_empty()
+        {
+            talk.status("OPENPGPURL", &status_fields(&[slot.serial.as_bytes(), &url]));
+        }
+        session.give_back();
+    }
+}
+
+/// The value of `OPENPGPCERT`.
+fn line(wanted: Wanted, slot: Option<&Slot>, found: Option<&Found>, now: SystemTime) -> Vec<u8> {
+    let asked = match (found, wanted) {
+        (Some(found), _) => found.asked().fingerprint().to_string(),
+        (None, Wanted::Fingerprint(fingerprint)) => fingerprint.to_string(),
+        (None, Wanted::Keygrip(_)) => NONE.to_owned(),
+    };
+    let verdict = found.map(|found| found.verdict(now));
+    let user_id = verdict.as_ref().and_then(|verdict| verdict.user_ids.first()).map_or(NONE, String::as_str);
+    let path = found.map_or(NONE.into(), |found| found.path().to_string_lossy());
+    let primary = found.map_or(NONE.to_owned(), |found| found.primary().to_string());
+    status_fields(&[
+        asked.as_bytes(),
+        slot.map_or(NONE, |slot| &slot.serial).as_bytes(),
+        slot.map_or(NONE, |slot| slot_name(slot.number)).as_bytes(),
+        primary.as_bytes(),
+        verdict.as_ref().map_or("unknown", |verdict| verdict.of_both().word()).as_bytes(),
+        path.as_bytes(),
+        user_id.as_bytes(),
+    ])
+}
