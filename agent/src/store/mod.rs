@@ -33,6 +33,7 @@ pub use self::folder::MAX_FILES;
 pub use self::memory::{MAX_OCTETS, MAX_STORED};
 use self::memory::{Memory, Source};
 pub use self::trouble::{AddError, RemoveError, StoreError, Trouble};
+use crate::certificates::Shelf;
 
 /// The folder of the GnuPG home that holds certificates.
 pub const FOLDER: &str = "claviger-certs.d";
@@ -164,6 +165,12 @@ impl Store {
 
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf for Store {
+    fn certificates(&self) -> Vec<Certificate> {
+        self.contents().certificates.iter().map(|stored| stored.certificate.clone()).collect()
     }
 }
 
