@@ -27,6 +27,11 @@ fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use openssl::asn1::Asn1Time;
+    use openssl::hash::MessageDigest;
+    use openssl::pkey::{PKey, Private};
+    use openssl::x509::X509Name;
+
     use super::super::samples::certificate;
     use super::*;
 
@@ -51,5 +56,57 @@ mod tests {
     fn what_is_no_certificate_is_a_chain_of_one() {
         let none = Certificate::new(&b"hello"[..]);
         assert_eq!(from(&none, &[certificate("root"), none.clone()], NOW), [none]);
+    }
+
+    #[test]
+    fn of_a_renewed_issuer_the_valid_certificate_is_taken() {
+        let [root_key, middle_key, leaf_key] = keys();
+        let root = made("Root", &root_key, "Root", &root_key, VALID);
+        let [expired, valid] =
+            [1_500_000_000, VALID].map(|end| made("Middle", &middle_key, "Root", &root_key, end));
+        let leaf = made("Leaf", &leaf_key, "Middle", &middle_key, VALID);
+        for order in [[&expired, &valid], [&valid, &expired]] {
+            let candidates = [order[0].clone(), order[1].clone(), root.clone()];
+            assert_eq!(from(&leaf, &candidates, NOW), [leaf.clone(), valid.clone(), root.clone()]);
+        }
+        let candidates = [expired.clone(), root.clone()];
+        assert_eq!(from(&leaf, &candidates, NOW), [leaf, expired, root], "better than nothing");
+    }
+
+    #[test]
+    fn authorities_that_signed_each_other_end_the_chain() {
+        let [one_key, other_key, leaf_key] = keys();
+        let one = made("One", &one_key, "Other", &other_key, VALID);
+        let other = made("Other", &other_key, "One", &one_key, VALID);
+        let leaf = made("Leaf", &leaf_key, "One", &one_key, VALID);
+        let candidates = [other.clone(), one.clone(), leaf.clone()];
+        assert_eq!(from(&leaf, &candidates, NOW), [leaf.clone(), one.clone(), other.clone()]);
+        let root = made("Other", &other_key, "Other", &other_key, VALID);
+        let candidates = [other, one.clone(), root.clone()];
+        assert_eq!(from(&leaf, &candidates, NOW), [leaf, one, root], "where one has a root, that is found");
+    }
+
+    /// The end of a validity that includes [`NOW`].
+    const VALID: i64 = 2_000_000_000;
+
+    fn keys() -> [PKey<Private>; 3] {
+        [(); 3].map(|()| PKey::generate_ed25519().unwrap())
+    }
+
+    fn made(name: &str, key: &PKey<Private>, by: &str, by_key: &PKey<Private>, end: i64) -> Certificate {
+        let mut builder = X509::builder().unwrap();
+        builder.set_subject_name(&named(name)).unwrap();
+        builder.set_issuer_name(&named(by)).unwrap();
+        builder.set_pubkey(key).unwrap();
+        builder.set_not_before(&Asn1Time::from_unix(1_000_000_000).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::from_unix(end).unwrap()).unwrap();
+        builder.sign(by_key, MessageDigest::null()).unwrap();
+        Certificate::new(builder.build().to_der().unwrap())
+    }
+
+    fn named(name: &str) -> X509Name {
+        let mut builder = X509Name::builder().unwrap();
+        builder.append_entry_by_text("CN", name).unwrap();
+        builder.build()
     }
 }

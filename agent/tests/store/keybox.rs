@@ -35,7 +35,7 @@ fn only_our_own_copy_is_removed() {
         "gpgsm's"
     );
     assert_eq!(home.store.add(&root), Ok(Added::New));
-    assert_eq!(home.certificates(), [root.clone()], "in both places, but once");
+    assert_eq!(home.certificates(), std::slice::from_ref(&root), "in both places, but once");
     assert_eq!(home.store.remove(&root.sha256()), Ok(Removed::StillInKeybox));
     assert_eq!(home.certificates(), [root]);
     assert_eq!(fs::read(&keybox).unwrap(), before);
