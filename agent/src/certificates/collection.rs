@@ -1,5 +1,6 @@
 //! All certificates that are at hand, and which of them a name fits.
 
+use claviger_cards::token::Insertion;
 use claviger_keys::Keygrip;
 use claviger_keys::x509::Certificate;
 
@@ -9,13 +10,13 @@ use super::{Entry, Reference, Slot};
 pub(crate) struct Collection {
     slots: Vec<Slot>,
     shelf: Vec<Certificate>,
-    /// The serial number of the session's card.
-    own: Option<String>,
+    /// The session's card.
+    own: Option<Insertion>,
 }
 
 impl Collection {
-    /// A collection; `own` is the serial number of the card that references without one mean.
-    pub(crate) fn new(slots: Vec<Slot>, shelf: Vec<Certificate>, own: Option<String>) -> Self {
+    /// A collection; `own` is the card that references without a serial number mean.
+    pub(crate) fn new(slots: Vec<Slot>, shelf: Vec<Certificate>, own: Option<Insertion>) -> Self {
         Self { slots, shelf, own }
     }
 
@@ -73,7 +74,7 @@ impl Collection {
 
     fn names_slot(&self, reference: &Reference, slot: &Slot) -> bool {
         match reference {
-            Reference::Slot(number) => self.own.as_ref() == Some(&slot.serial) && *number == slot.number,
+            Reference::Slot(number) => self.own == Some(slot.insertion) && *number == slot.number,
             Reference::SlotOf(serial, number) => *serial == slot.serial && *number == slot.number,
             Reference::Keygrip(grip) => slot.keygrip.as_ref() == Some(grip),
             Reference::Fingerprint(wanted) => slot.fingerprint.is_some_and(|own| wanted.as_bytes() == own),
@@ -117,7 +118,7 @@ fn is_of(certificate: &Certificate, grip: &Keygrip) -> bool {
 mod tests {
     use claviger_cards::token::Slot as CardSlot;
 
-    use super::super::samples::{certificate, slot};
+    use super::super::samples::{OWN, certificate, slot};
     use super::*;
 
     fn grip(name: &str) -> Option<Keygrip> {
@@ -132,7 +133,7 @@ mod tests {
             slot(CardSlot::Authenticate, grip("leaf"), Some(certificate("leaf"))),
         ];
         let shelf = ["root", "middle", "leaf", "ed25519"].map(certificate).to_vec();
-        Collection::new(slots, shelf, Some("D276000124010304FFFE123456780000".to_owned()))
+        Collection::new(slots, shelf, Some(OWN))
     }
 
     fn meant(collection: &Collection, reference: &str) -> Vec<Entry> {

@@ -16,7 +16,7 @@ mod listing;
 mod reference;
 
 use claviger_cards::facts::Facts;
-use claviger_cards::token::Slot as CardSlot;
+use claviger_cards::token::{Insertion, Slot as CardSlot};
 use claviger_keys::Keygrip;
 use claviger_keys::x509::Certificate;
 
@@ -33,6 +33,8 @@ pub(crate) trait Shelf: Send + Sync {
 /// A place of a card for a key and its certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
+    /// Which stay of which card: two cards may claim the same serial number.
+    pub(crate) insertion: Insertion,
     /// The card's serial number.
     pub(crate) serial: String,
     pub(crate) number: CardSlot,
@@ -46,8 +48,9 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// The slots of a card, as far as they were read.
-    pub(crate) fn all_of(facts: &Facts) -> [Self; 3] {
+    pub(crate) fn all_of(insertion: Insertion, facts: &Facts) -> [Self; 3] {
         CardSlot::ALL.map(|number| Self {
+            insertion,
             serial: facts.serial(),
             number,
             keygrip: facts.keygrips()[number.index()],

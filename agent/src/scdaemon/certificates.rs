@@ -13,10 +13,12 @@ use claviger_keys::x509::{Certificate, X509Error};
 
 use super::errors::{from_certificate, scd};
 use super::key_reference::load_keys;
-use super::select::has_serial;
 use super::session::{Allowed, Session};
 use super::{Command, openpgp_certificates, row};
 use crate::certificates::{self, Collection, Entry, Kind, NotReference, Reference, Slot, slot_name};
+
+/// How many status lines are held before the client's side has to take them.
+const LINES_AT_ONCE: usize = 64;
 
 pub(super) static COMMANDS: &[Command] = &[
     row!("LISTCERTS", Unlocked, list_request, listcerts, HELP_LISTCERTS),
@@ -154,13 +156,19 @@ async fn listcerts(
     request: ListRequest,
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
+    if matches!(request.reference, Some(Reference::Slot(_))) {
+        session.pass(Allowed::WithCard).await?;
+    }
     let collection = gather(session).await;
     if request.openpgp {
         return openpgp_certificates::list(session, &collection, request.reference.as_ref(), talk).await;
     }
     let now = now();
-    for entry in collection.entries().filter(|entry| fits(&request, &collection, entry)) {
-        talk.status("CERTIFICATE", &certificates::line(&entry, now));
+    let found: Vec<_> = collection.entries().filter(|entry| fits(&request, &collection, entry)).collect();
+    for some in found.chunks(LINES_AT_ONCE) {
+        for entry in some {
+            talk.status("CERTIFICATE", &certificates::line(entry, now));
+        }
         talk.drain().await.map_err(|_| scd(Code::EPIPE))?;
     }
     Ok(())
@@ -193,13 +201,17 @@ async fn delcert(
 
 /// Has the card of this slot serve the command that runs.
 pub(super) fn serve_from(session: &mut Session, slot: &Slot) -> Result<(), Error> {
-    let of_slot = |token: &TokenHandle| has_serial(token, &slot.serial);
-    if session.token().is_ok_and(|own| of_slot(&own)) {
+    if session.token().is_ok_and(|own| own.insertion() == slot.insertion) {
         return Ok(());
     }
-    let token = session.hub.deck.tokens().into_iter().find(of_slot).ok_or(scd(Code::CARD_REMOVED))?;
+    let token = token_of(session, slot).ok_or(scd(Code::CARD_REMOVED))?;
     session.borrow(token);
     Ok(())
+}
+
+/// The card of a slot, if it is still there.
+pub(super) fn token_of(session: &Session, slot: &Slot) -> Option<TokenHandle> {
+    session.hub.deck.tokens().into_iter().find(|token| token.insertion() == slot.insertion)
 }
 
 /// The certificate that a reference means. Where it means several, they are listed before the error.
@@ -234,9 +246,9 @@ pub(super) async fn gather(session: &Session) -> Collection {
     for token in own.iter().cloned().chain(others) {
         load_keys(&token).await;
         load(&token).await;
-        slots.extend(Slot::all_of(&token.facts()));
+        slots.extend(Slot::all_of(token.insertion(), &token.facts()));
     }
-    Collection::new(slots, shelf(session).await, own.map(|own| own.serial()))
+    Collection::new(slots, shelf(session).await, own.map(|own| own.insertion()))
 }
 
 /// Reads the certificates of a card, as far as that was not done. Those that cannot be read count as none for the moment.

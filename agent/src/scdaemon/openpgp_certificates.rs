@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::Error;
 use claviger_assuan::escape::status_fields;
-use claviger_cards::token::DataObject;
+use claviger_cards::token::{DataObject, Job, Outcome, Reply, Request};
 use claviger_openpgp::stores::certificate_directory;
 use claviger_openpgp::{Fingerprint, Form, Found, NotFound, Stores, Wanted};
 
-use super::certificates::{NoCertificate, serve_from, the_one};
+use super::certificates::{NoCertificate, the_one, token_of};
 use super::errors::from_certificate;
 use super::session::Session;
 use crate::certificates::{Collection, Reference, Slot, slot_name};
@@ -32,7 +32,7 @@ pub(super) fn stores(home: &Path, named: &[PathBuf]) -> Stores {
 
 /// READCERT --openpgp.
 pub(super) async fn read(
-    session: &mut Session,
+    session: &Session,
     collection: &Collection,
     reference: &Reference,
     form: Form,
@@ -67,7 +67,7 @@ pub(super) async fn read(
 
 /// LISTCERTS --openpgp.
 pub(super) async fn list(
-    session: &mut Session,
+    session: &Session,
     collection: &Collection,
     reference: Option<&Reference>,
     talk: &mut dyn Conversation,
@@ -122,19 +122,19 @@ fn missing(error: &NotFound) -> Error {
 }
 
 /// Tells where the holders of these cards say that their certificates are.
-async fn show_urls(session: &mut Session, slots: &[&Slot], talk: &mut dyn Conversation) {
-    let mut shown: Option<&str> = None;
+async fn show_urls(session: &Session, slots: &[&Slot], talk: &mut dyn Conversation) {
+    let mut shown = None;
     for slot in slots {
-        if shown == Some(&slot.serial) || serve_from(session, slot).is_err() {
+        if shown.replace(slot.insertion) == Some(slot.insertion) {
             continue;
         }
-        shown = Some(&slot.serial);
-        if let Ok(Some(url)) = session.object(DataObject::Url).await
+        let Some(token) = token_of(session, slot) else { continue };
+        let url = token.submit(Job::new(Request::Object(DataObject::Url))).await;
+        if let Ok(Outcome::Done(Reply::Object(Some(url)))) = url
             && !url.is_empty()
         {
             talk.status("OPENPGPURL", &status_fields(&[slot.serial.as_bytes(), &url]));
         }
-        session.give_back();
     }
 }
 

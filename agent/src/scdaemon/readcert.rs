@@ -103,16 +103,17 @@ async fn readcert(session: &mut Session, request: Request, talk: &mut dyn Conver
 /// The slot of the session's card, and the shelf if it has no certificate. No other slot is read for it.
 async fn own_slot(session: &mut Session, slot: CardSlot) -> Result<Collection, Error> {
     let known = session.facts()?;
-    let certificate = session.read(CardRequest::Certificate(slot)).await?;
-    drop(certificate);
+    session.read(CardRequest::Certificate(slot)).await?;
     if matches!(known.public_keys[slot.index()], KeyState::Unread) {
         // Without it, nothing is said of whether the certificate is of this key.
         let _unless_there_is_none = session.read(CardRequest::PublicKey(slot)).await;
     }
     let facts = session.facts()?;
     let shelf = if facts.certificate(slot).is_some() { Vec::new() } else { shelf(session).await };
-    let slots = Slot::all_of(&facts).into_iter().filter(|of_card| of_card.number == slot).collect();
-    Ok(Collection::new(slots, shelf, Some(facts.serial())))
+    let insertion = session.token()?.insertion();
+    let slots =
+        Slot::all_of(insertion, &facts).into_iter().filter(|of_card| of_card.number == slot).collect();
+    Ok(Collection::new(slots, shelf, Some(insertion)))
 }
 
 async fn issuers(session: &Session, certificate: &Certificate) -> Vec<Certificate> {

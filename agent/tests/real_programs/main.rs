@@ -5,7 +5,7 @@
 //! more is wanted of us: `budgets`; `chains`; a KDF card (it leaves the PINs in the card as they were); decryption and log-in with
 //! a card that is back (it learns of that one try later); a neighbour on the card; secrets, which it
 //! logs when told to; the 448 curves, which it does not know; a card that comes unasked, a wait, an awaited touch; a second
-//! reader; a hang-up signal.
+//! reader; a hang-up signal; certificates on the card, which it tells nobody of (`gpgsm`).
 
 #[path = "../world/mod.rs"]
 mod world;
@@ -14,8 +14,10 @@ mod budgets;
 mod called_off;
 mod chains;
 mod curves;
+mod gpgsm;
 mod life;
 mod moved;
+mod openpgp_certificates;
 mod pins;
 mod removal;
 mod secrets;

@@ -15,8 +15,8 @@ pub(crate) struct Job {
 
 /// The jobs in the order of [`Bill::entries`]. A budget is a promise to the person: cards are slow.
 pub(crate) const JOBS: [Job; 9] = [
-    // SELECT, 6E, three public keys, 65, 5F50, 5E, 7A, F9, four private objects.
-    Job { name: "gpg --card-status, cold", budget: 14 },
+    // SELECT, 6E, three public keys, 65, 5F50, 5E, 7A, F9, four private objects, three certificates.
+    Job { name: "gpg --card-status, cold", budget: 17 },
     // 6E, which is the probe and brings the PIN tries; 7A.
     Job { name: "gpg --card-status, warm", budget: 2 },
     // Probe, VERIFY 81, COMPUTE DIGITAL SIGNATURE.
