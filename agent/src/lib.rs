@@ -7,8 +7,8 @@
 //!
 //! One multi-call program: the *face* is the first argument or the name it was called by. There are GnuPG's [`scdaemon`],
 //! and the commands for people, `claviger cert …` and `claviger key …`, which come to it through gpg-agent. This crate holds
-//! faces, listeners, caches and policy, and knows which certificates are at hand; the wire is `claviger-assuan`'s, cards
-//! are `claviger-cards`', keys `claviger-keys`'.
+//! faces, listeners, caches, policy and the certificate [`store`]; the wire is `claviger-assuan`'s, cards are
+//! `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ mod cli;
 mod home;
 mod log;
 pub mod scdaemon;
+pub mod store;
 mod verify;
 
 /// Our own version.
