@@ -5,6 +5,7 @@
 mod world;
 
 mod certificates;
+mod making;
 
 use std::path::Path;
 
