@@ -197,8 +197,8 @@ fn launch(home: &Path) -> io::Result<()> {
     gpgconf.stdout(Stdio::null()).status().map(drop)
 }
 
-/// Where our scdaemon is: beside this program.
+/// Where our scdaemon is: beside this program, or somebody has to find it.
 fn own_scdaemon() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.with_file_name("claviger-scdaemon")
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("claviger-scdaemon"));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| "/path/to/claviger-scdaemon".into())
 }

@@ -1,4 +1,4 @@
-//! `cert write` and `cert delete`: WRITECERT and DELCERT for people.
+//! `cert write` and `cert delete`: WRITECERT and DELCERT for people, and what is in the local store instead of a card.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -11,6 +11,8 @@ use super::command_line::Given;
 use super::failure::Failure;
 use super::output;
 use super::read::Read;
+use super::waiting;
+use crate::store::{Removed, Store};
 
 /// `claviger cert write`.
 pub(super) fn write(given: &Given) -> Result<(), Failure> {
@@ -63,8 +65,18 @@ pub(super) fn delete(given: &Given) -> Result<(), Failure> {
     if !given.flag("yes") {
         ask(&read)?;
     }
+    if read.is_in_store() {
+        return remove(&given.home(), &read.certificate);
+    }
     let command = format!("DELCERT -- {}", escaped(&read.id));
     agent.order("removing it from the card; its Admin PIN may be asked for", &command)?;
+    Ok(())
+}
+
+fn remove(home: &Path, certificate: &Certificate) -> Result<(), Failure> {
+    if Store::open(home).remove(&certificate.sha256())? == Removed::StillInKeybox {
+        waiting::say("gpgsm's keybox has it, too, and so it is still listed");
+    }
     Ok(())
 }
 

@@ -23,6 +23,9 @@ pub(super) enum UsageError {
     /// No family has that name.
     #[error("there is no command '{0}'; there are: scdaemon, {families}. See claviger --help", families = help::families().join(", "))]
     Family(String),
+    /// The family alone.
+    #[error("{0} what? There are: {names}. See claviger {0} --help", names = help::names(.0).join(", "))]
+    Bare(&'static str),
     /// The family has no such command.
     #[error("there is no command '{family} {name}'; there are: {names}. See claviger {family} --help", names = help::names(family).join(", "))]
     Command {
@@ -111,7 +114,12 @@ impl Given {
         self.operands.get(number).map_or(Path::new(""), Path::new)
     }
 
-    /// How many operands there are.
+    /// All operands as names of files.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.operands.iter().map(Path::new)
+    }
+
+    /// Whether there is no operand.
     pub(super) fn is_bare(&self) -> bool {
         self.operands.is_empty()
     }
@@ -136,7 +144,7 @@ pub(super) fn parse(words: &[OsString]) -> Result<Asked, UsageError> {
     }
     let family = help::families().into_iter().find(|family| *family == first);
     let family = family.ok_or(UsageError::Family(first))?;
-    let name = words.next().map(|word| text(word)).unwrap_or_default();
+    let name = words.next().map(|word| text(word)).ok_or(UsageError::Bare(family))?;
     if matches!(name.as_str(), "--help" | "-h" | "help") {
         return Ok(Asked::Help(help::family(family)));
     }
@@ -208,7 +216,7 @@ mod tests {
     fn errors_say_what_there_is() {
         assert!(error("crt").contains("there is no command 'crt'; there are: scdaemon, cert"));
         assert!(error("cert lst").contains("there is no command 'cert lst'; there are: list, show, "));
-        assert!(error("cert").contains("there are: list, show, "));
+        assert!(error("cert").starts_with("cert what? There are: list, show, "));
         let option = error("cert show --jsn x");
         assert_eq!(option, "'cert show' has no option '--jsn'; it has: --json, --homedir, --help");
         assert!(error("cert show -j x").contains("no option '-j'"));

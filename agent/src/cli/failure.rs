@@ -11,6 +11,7 @@ use claviger_keys::x509::make::{CardSignatureError, MakeError};
 use openssl::error::ErrorStack;
 
 use super::command_line::UsageError;
+use crate::store::{AddError, RemoveError};
 use crate::verify::VerifyError;
 
 /// Why a command failed.
@@ -70,6 +71,17 @@ pub(super) enum Failure {
         /// Why.
         error: FileError,
     },
+    /// A certificate cannot be put into the local store.
+    #[error("{} is not imported: {error}", path.display())]
+    Add {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: AddError,
+    },
+    /// A certificate cannot be removed from the local store.
+    #[error("{0}")]
+    Remove(#[from] RemoveError),
     /// A file has too many.
     #[error("{}: {count} certificates; a slot takes one", path.display())]
     Several {

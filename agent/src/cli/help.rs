@@ -15,10 +15,8 @@ Usage: claviger COMMAND [arguments] [options]
 Commands:
 ";
 
-const SCDAEMON: &str = "\
-  scdaemon                 GnuPG's smartcard daemon; also when called as
-                           claviger-scdaemon. See claviger scdaemon --help.
-";
+/// The other face, which reads its own options.
+const SCDAEMON: &str = "GnuPG's smartcard daemon, with options of its own";
 
 const CLOSING: &str = "
 claviger COMMAND --help tells more of each.
@@ -35,22 +33,26 @@ pub(super) fn version() -> String {
 
 /// The answer to `claviger --help`.
 pub(super) fn program() -> String {
-    let rows: String = COMMANDS.iter().map(|command| row(&command.words.join(" "), command)).collect();
-    format!("{INTRODUCTION}{SCDAEMON}{rows}{CLOSING}")
+    let rows: String = COMMANDS.iter().map(|command| of_command(&command.words.join(" "), command)).collect();
+    format!("{INTRODUCTION}{}{rows}{CLOSING}", row("scdaemon", SCDAEMON))
 }
 
 /// The answer to `claviger cert --help`.
 pub(super) fn family(family: &str) -> String {
     let mut text = format!("Usage: claviger {family} COMMAND [arguments] [options]\n\nCommands:\n");
     for command in commands(family) {
-        text.push_str(&row(command.words[1], command));
+        text.push_str(&of_command(command.words[1], command));
     }
     let _ = write!(text, "\nclaviger {family} COMMAND --help tells more of each.\n");
     text
 }
 
-fn row(name: &str, command: &Command) -> String {
-    format!("  {:24} {}\n", format!("{name} {}", command.arguments), command.help)
+fn of_command(name: &str, command: &Command) -> String {
+    row(&format!("{name} {}", command.arguments), command.help)
+}
+
+fn row(name: &str, help: &str) -> String {
+    format!("  {name:24} {help}\n")
 }
 
 /// The answer to `claviger cert list --help`.

@@ -5,7 +5,7 @@
 //!                         └──► pinentry, where the person sits
 //! ```
 //!
-//! What is asked of a card goes through GnuPG's agent, because the agent owns the PIN prompt. Each command is a row of
+//! What is asked of a card goes through GnuPG's agent, because the agent owns the PIN prompt; only what goes into the local store or out of it is done here. Each command is a row of
 //! [`table`], from which the command line is read and help is written; a command's work is in the file of its family.
 //! Exit codes: 0 done, 1 refused or failed, 2 a wrong command line.
 
@@ -15,6 +15,7 @@ mod command_line;
 mod environment;
 mod failure;
 mod help;
+mod import;
 mod key;
 mod list;
 mod make;

@@ -30,6 +30,11 @@ impl Read {
         Ok(Self { id, flags, certificate })
     }
 
+    /// Whether it is in the local store, and not on a card.
+    pub(super) fn is_in_store(&self) -> bool {
+        self.id.starts_with("sha256:")
+    }
+
     /// Its subject, as far as it can be read.
     pub(super) fn subject(&self) -> String {
         self.certificate

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::command_line::Given;
 use super::failure::Failure;
-use super::{change, key, list, make, read};
+use super::{change, import, key, list, make, read};
 
 /// A command.
 pub(super) struct Command {
@@ -103,6 +103,18 @@ pub(super) static COMMANDS: &[Command] = &[
         run: read::show,
     },
     Command {
+        words: ["cert", "import"],
+        arguments: "FILE...",
+        operands: 1..=usize::MAX,
+        help: "put certificates (PEM or DER) into the local store",
+        more: "\
+The store is the folder claviger-certs.d in GnuPG's home. Its certificates are
+listed and served as if they were on a card: for keys whose card has no room,
+and for chains. What gpgsm has in its keybox need not be imported.",
+        options: &[],
+        run: import::import,
+    },
+    Command {
         words: ["cert", "export"],
         arguments: "REF",
         operands: 1..=1,
@@ -126,7 +138,7 @@ fpr:FINGERPRINT of its OpenPGP key. The card's Admin PIN is asked for.",
         words: ["cert", "delete"],
         arguments: "REF",
         operands: 1..=1,
-        help: "remove a certificate from its card",
+        help: "remove a certificate from its card or the local store",
         more: REFERENCES,
         options: &[&YES],
         run: change::delete,

@@ -69,6 +69,52 @@ fn a_certificate_is_written_listed_shown_read_back_and_removed() {
 }
 
 #[test]
+fn the_local_store_is_filled_listed_and_emptied() {
+    let reader = Reader::start();
+    let home = Home::new(&reader, Scdaemon::Ours);
+    let path = |name: &str| word(&repository(&format!("testdata/certificates/{name}.pem")));
+    let [leaf, middle, root, readme] = ["leaf", "middle", "root", "../../README"].map(path);
+    claviger(&home, &["cert", "import", &leaf, &readme]).fails();
+    claviger(&home, &["cert", "list"]).ok().shows("no certificate on a card here");
+    let imported = claviger(&home, &["cert", "import", &leaf, &middle, &root]).ok();
+    let id = imported.line("imported ");
+    claviger(&home, &["cert", "import", &leaf]).ok().shows(&format!("unchanged {id}\n"));
+
+    let listed = claviger(&home, &["cert", "list", "--token", "store", "--json"]).ok();
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    let rows = listed.as_array().expect("a list");
+    let authorities = rows.iter().filter(|row| row["authority"] == true).count();
+    assert_eq!((rows.len(), authorities, &rows[0]["card"]), (3, 2, &Value::Null));
+    let chain = word(&home.path("chain.pem"));
+    claviger(&home, &["cert", "export", &id, "--chain", "--output", &chain]).ok();
+    let verified = run(&home, "certtool", &["--verify-chain", "--infile", &chain]).ok();
+    verified.shows("Verified. The certificate is trusted.");
+
+    claviger(&home, &["cert", "delete", "--yes", &id]).ok();
+    claviger(&home, &["cert", "show", &id]).fails();
+    let left = claviger(&home, &["cert", "list", "--json"]).ok();
+    let left: Value = serde_json::from_slice(&left.stdout).expect("JSON");
+    assert_eq!(left.as_array().expect("a list").len(), 2);
+}
+
+#[test]
+fn a_key_without_room_is_served_from_the_store_and_two_certificates_for_it_are_told_apart() {
+    let desk = Desk::with_keys(&ED25519);
+    let home = &desk.home;
+    let ids = ["one.pem", "two.pem"].map(|name| {
+        let file = word(&home.path(name));
+        claviger(home, &["cert", "self-sign", "OPENPGP.3", "--output", &file]).ok();
+        let id = claviger(home, &["cert", "import", &file]).ok().line("imported ");
+        if name == "one.pem" {
+            claviger(home, &["cert", "show", "OPENPGP.3"]).ok().shows(&id["sha256:".len()..]);
+        }
+        id
+    });
+    let refused = claviger(home, &["cert", "show", "OPENPGP.3"]).fails().shows("several certificates fit");
+    assert!(ids.iter().all(|id| refused.text().contains(id)), "{refused}");
+}
+
+#[test]
 fn what_cannot_be_done_is_said_with_its_exit_code() {
     let reader = Reader::start();
     let mut home = Home::new(&reader, Scdaemon::Ours);

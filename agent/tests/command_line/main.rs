@@ -22,8 +22,13 @@ pub(crate) struct Desk {
 impl Desk {
     /// `types` are typed at gpg's `key-attr`.
     pub(crate) fn with_keys(types: &[&str]) -> Self {
+        Self::with_card(&[], types)
+    }
+
+    /// The same with a card that has these options.
+    pub(crate) fn with_card(options: &[&str], types: &[&str]) -> Self {
         let reader = Reader::start();
-        let card = Card::insert(&reader.slot(), &[]);
+        let card = Card::insert(&reader.slot(), options);
         let home = Home::new(&reader, Scdaemon::Ours);
         home.wait_for_card();
         generate(&home, types);

@@ -117,3 +117,12 @@ fn what_cannot_be_made_is_said() {
         .fails()
         .shows("claviger: cancelled\n");
 }
+
+#[test]
+fn a_touch_that_the_card_waits_for_is_said() {
+    let desk = Desk::with_card(&["--touch", "delayed=1"], &["2", "1", "2", "1", "2", "1"]);
+    // PW3, and the first key's user interaction flag (DO D6).
+    desk.home.agent(&["SCD APDU 00200083083132333435363738", "SCD APDU 00DA00D6020120"]).ok();
+    desk.home.kill_agent();
+    claviger(&desk.home, &["cert", "csr", "OPENPGP.1"]).ok().shows("claviger: touch the card now");
+}
