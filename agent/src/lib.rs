@@ -6,8 +6,8 @@
 //! ```
 //!
 //! One multi-call program: the *face* is the first argument or the name it was called by. So far there is one, GnuPG's
-//! [`scdaemon`]. This crate holds faces, listeners, caches, policy and the certificate [`store`]; the wire is
-//! `claviger-assuan`'s, cards are `claviger-cards`', keys `claviger-keys`'.
+//! [`scdaemon`]. This crate holds faces, listeners, caches, policy and the certificate [`store`], and knows which
+//! certificates are at hand; the wire is `claviger-assuan`'s, cards are `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
 

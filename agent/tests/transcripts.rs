@@ -8,6 +8,7 @@ use std::path::Path;
 mod transcript;
 
 use transcript::coverage::Since;
+use transcript::script::Side;
 use transcript::season::{Report, play_all, stock};
 use transcript::theatre::Height;
 use transcript::{coverage, pulled, season};
@@ -58,6 +59,14 @@ fn every_pair_of_command_and_error_is_covered_and_confirmed() {
     );
     assert!(uncovered.is_empty(), "no transcript covers\n{}", uncovered.join("\n"));
     assert!(unconfirmed.is_empty(), "GnuPG's scdaemon did not confirm\n{}", unconfirmed.join("\n"));
+}
+
+#[test]
+fn every_error_of_what_is_our_own_is_covered() {
+    let covered = coverage::pairs(&season::library(), Side::Ours);
+    let uncovered: Vec<_> =
+        coverage::own().into_iter().filter(|row| !covered.contains(&row.pair())).collect();
+    assert!(uncovered.is_empty(), "no transcript covers {uncovered:#?}");
 }
 
 #[test]
