@@ -132,6 +132,7 @@ fn explained(error: &Error) -> String {
         Code::BAD_CERT => "this is not a certificate of the key in that slot; --force writes it all the same",
         Code::CANCELED | Code::FULLY_CANCELED | Code::ASS_CANCELED => "cancelled",
         Code::TOO_LARGE => "it is too large",
+        Code::ASS_TOO_MUCH_DATA => "it is too large: gpg-agent lets 8096 octets through to a card",
         code => return format!("{} ({})", code.text(), error.number()),
     };
     text.to_owned()

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Home, Reader, Scdaemon, repository};
+use crate::world::{Home, Reader, Scdaemon, Seen, repository};
 use crate::{Desk, claviger, run, word};
 
 /// Typed at `key-attr` for three Ed25519 and X25519 keys.
@@ -61,11 +61,36 @@ fn a_certificate_is_written_listed_shown_read_back_and_removed() {
     assert_eq!(std::fs::read(&out).expect("it was written"), std::fs::read(&file).expect("openssl wrote it"));
 
     claviger(home, &["cert", "show", "nonsense"]).fails().shows("this is no reference");
+    let by_keygrip = claviger(home, &["key", "spki", json["keygrip"].as_str().expect("a keygrip")]).ok();
+    assert_eq!(by_keygrip.stdout, std::fs::read(home.path("key.pem")).expect("it was written"));
+
     claviger(home, &["cert", "delete", id]).fails().shows("--yes");
     claviger(home, &["cert", "delete", id, "--yes"]).ok();
     claviger(home, &["cert", "show", id]).fails().shows("there is no such certificate");
     claviger(home, &["cert", "write", "OPENPGP.1", &file, "--force"]).ok();
     claviger(home, &["cert", "list"]).ok().shows("/OPENPGP.1\n").shows(", OTHER-KEY\n");
+}
+
+#[test]
+fn on_a_terminal_a_person_is_asked_and_spared_binary() {
+    let reader = Reader::start();
+    let home = Home::new(&reader, Scdaemon::Ours);
+    let leaf = word(&repository("testdata/certificates/leaf.pem"));
+    let id = claviger(&home, &["cert", "import", &leaf]).ok().line("imported ");
+    on_terminal(&home, &["cert", "export", &id, "--der"], "").fails().shows("DER is not for a terminal");
+    let question = format!("Remove CN=Leaf,O=Example from {id}? (y/N) ");
+    on_terminal(&home, &["cert", "delete", &id], "n").fails().shows(&question).shows("nothing was changed");
+    claviger(&home, &["cert", "show", &id]).ok();
+    on_terminal(&home, &["cert", "delete", &id], "y").ok().shows(&question);
+    claviger(&home, &["cert", "show", &id]).fails();
+}
+
+/// Our program on a terminal, where `typed` is typed.
+fn on_terminal(home: &Home, words: &[&str], typed: &str) -> Seen {
+    let line = format!("{} {}", env!("CARGO_BIN_EXE_claviger"), words.join(" "));
+    let mut script = home.command("script");
+    script.args(["-qec", &line, "/dev/null"]);
+    Seen::of(&mut script, format!("{typed}\n").as_bytes())
 }
 
 #[test]
@@ -145,5 +170,5 @@ fn what_cannot_be_done_is_said_with_its_exit_code() {
     home.switch_to(Scdaemon::Ours);
     let mut elsewhere = home.command(env!("CARGO_BIN_EXE_claviger"));
     elsewhere.env_remove("GNUPGHOME").args(["cert", "list", "--homedir", &word(&home.path(""))]);
-    crate::Seen::of(&mut elsewhere, b"").ok().shows("no certificate on a card here");
+    Seen::of(&mut elsewhere, b"").ok().shows("no certificate on a card here");
 }
