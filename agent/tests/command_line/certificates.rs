@@ -1,5 +1,7 @@
 //! Certificates on a card: written, listed, shown, read back, removed; and what is refused.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::Value;
 
 use crate::world::{Home, Reader, Scdaemon, Seen, repository};
@@ -68,6 +70,8 @@ fn a_certificate_is_written_listed_shown_read_back_and_removed() {
     claviger(home, &["cert", "delete", id, "--yes"]).ok();
     claviger(home, &["cert", "show", id]).fails().shows("there is no such certificate");
     claviger(home, &["cert", "write", "OPENPGP.1", &file, "--force"]).ok();
+    std::fs::write(&out, [b"\x30\x82\x24\x00", &[0; 0x2400][..]].concat()).expect("the folder is ours");
+    claviger(home, &["cert", "write", "OPENPGP.1", &out, "--force"]).fails().shows("it is too large");
     claviger(home, &["cert", "list"]).ok().shows("/OPENPGP.1\n").shows(", OTHER-KEY\n");
 }
 
@@ -91,6 +95,20 @@ fn on_terminal(home: &Home, words: &[&str], typed: &str) -> Seen {
     let mut script = home.command("script");
     script.args(["-qec", &line, "/dev/null"]);
     Seen::of(&mut script, format!("{typed}\n").as_bytes())
+}
+
+#[test]
+fn a_daemon_that_is_slow_or_not_there_is_said() {
+    let reader = Reader::start();
+    let home = Home::new(&reader, Scdaemon::Ours);
+    let slow = home.write("slow", "#!/bin/sh\nsleep 1.5\nexec \"${0%/*}/claviger-scdaemon\" \"$@\"\n");
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o700)).expect("the file is ours");
+    home.write("gpg-agent.conf", &format!("scdaemon-program {}\n", slow.display()));
+    let seen = claviger(&home, &["cert", "list"]).ok();
+    seen.shows("claviger: waiting for the smartcard daemon\n");
+    home.kill_agent();
+    home.write("gpg-agent.conf", "scdaemon-program /nonexistent\n");
+    claviger(&home, &["cert", "list"]).fails().shows("claviger: gpg-agent has no smartcard daemon");
 }
 
 #[test]
