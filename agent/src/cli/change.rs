@@ -87,6 +87,6 @@ fn ask(read: &Read) -> Result<(), Failure> {
     error
         .write_all(output::printable(&question).as_bytes())
         .and_then(|()| io::stdin().read_line(&mut answer))
-        .map_err(Failure::Output)?;
+        .map_err(|_| Failure::NobodyToAsk)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::Declined) }
 }

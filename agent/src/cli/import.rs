@@ -24,13 +24,15 @@ pub(super) fn import(given: &Given) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Columns before the subject.
+const INDENT: usize = 4;
+
 fn line(certificate: &Certificate, added: Added) -> String {
     let word = match added {
         Added::New => "imported",
         Added::AlreadyThere => "unchanged",
     };
     let subject = certificate.fields().map(|fields| fields.subject().to_string()).unwrap_or_default();
-    const INDENT: usize = 4;
     format!(
         "{word} sha256:{}\n    {}\n",
         output::digits(&certificate.sha256()),
