@@ -55,6 +55,10 @@ pub(crate) fn script(sign: &CardKey, decrypt: &CardKey, answers: &[Answer]) -> S
     for empty in ["005E", "5F50", "0101", "0102", "0103", "0104"] {
         say(&format!("00CA{empty}"), &[], "9000");
     }
+    // No certificate, in all three places.
+    for next in ["00CA7F21", "00CC7F21"] {
+        say(next, &[], "9000");
+    }
     for absent in ["7F74", "00F9", "00D6", "00D7", "00D8"] {
         say(&format!("00CA{absent}"), &[], "6A88");
     }
