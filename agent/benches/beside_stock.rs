@@ -14,6 +14,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use claviger::store::FOLDER;
+use claviger_keys::x509;
 use world::bill::{Desk, JOBS};
 use world::fleet::Fleet;
 use world::jobs::sign;
@@ -48,9 +50,50 @@ fn main() {
         pss_after_a_signature(&desk.home)
     });
     println!("{:38} {ours:>8} {stock:>8}", "PSS after a signature, KiB");
+    stored_certificates(&mut desk.home);
     drop(desk);
     administration();
     several_cards();
+}
+
+/// What a listing of the local store costs when everything is read, when nothing changed, and in memory. GnuPG's scdaemon
+/// has no store.
+fn stored_certificates(home: &mut Home) {
+    println!(
+        "\n{:38} {:>8} {:>8} {:>8}",
+        "LISTCERTS, certificates in the store", "cold, ms", "warm, ms", "PSS, KiB"
+    );
+    home.switch_to(Scdaemon::Ours);
+    for count in [0, 100, 1_000, 10_000] {
+        shelve(home, count);
+        home.kill_agent();
+        let mut wire = Wire::to_scdaemon(home);
+        // What is on the card is read once; that is no cost of the store.
+        assert_eq!(wire.ask("LEARN --force"), "OK");
+        let mut list = |filter: &str| {
+            let start = Instant::now();
+            assert_eq!(wire.ask(&format!("LISTCERTS {filter}")), "OK");
+            start.elapsed()
+        };
+        let cold = list("--token=store").as_secs_f64() * 1e3;
+        let warm = median((0..TURNS).map(|_| list("--token=store")).collect()) * 1e3;
+        println!("{count:38} {cold:>8.1} {warm:>8.1} {:>8}", pss(home));
+    }
+}
+
+/// Puts so many certificates into the store's folder, each in a file of its own.
+fn shelve(home: &Home, count: usize) {
+    let leaf = fs::read(world::repository("testdata/certificates/leaf.pem")).expect("it is there");
+    let leaf = x509::read_file(&leaf).expect("a certificate").remove(0);
+    let serial = leaf.fields().expect("a certificate").serial();
+    let at = leaf.der().windows(serial.len()).position(|part| part == serial).expect("it is in there");
+    let folder = home.path(FOLDER);
+    fs::create_dir_all(&folder).expect("the home is ours");
+    for number in 0..count {
+        let mut der = leaf.der().to_vec();
+        der[at + 1..at + 9].copy_from_slice(&number.to_be_bytes());
+        fs::write(folder.join(format!("{number}.crt")), der).expect("the folder is ours");
+    }
 }
 
 /// What administration costs the card: the jobs of the test `administration`, which asserts the budgets. A job in which
@@ -138,6 +181,10 @@ fn round_trips(home: &Home) -> Vec<Duration> {
 /// process that is closed to its own user.
 fn pss_after_a_signature(home: &Home) -> String {
     sign(home).ok();
+    pss(home)
+}
+
+fn pss(home: &Home) -> String {
     let pid = home.agent(&["SCD GETINFO pid"]).ok().line("D ");
     let Ok(rollup) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
         return "as root".to_owned();

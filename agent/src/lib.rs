@@ -6,8 +6,8 @@
 //! ```
 //!
 //! One multi-call program: the *face* is the first argument or the name it was called by. So far there is one, GnuPG's
-//! [`scdaemon`]. This crate holds faces, listeners, caches and policy, and knows which certificates are at hand; the wire
-//! is `claviger-assuan`'s, cards are `claviger-cards`', keys `claviger-keys`'.
+//! [`scdaemon`]. This crate holds faces, listeners, caches, policy and the certificate [`store`], and knows which
+//! certificates are at hand; the wire is `claviger-assuan`'s, cards are `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod certificates;
 mod home;
 mod log;
 pub mod scdaemon;
+pub mod store;
 mod verify;
 
 /// Our own version.

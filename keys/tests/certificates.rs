@@ -279,6 +279,15 @@ fn forged(issuer: &str, subject: &str) -> Certificate {
 }
 
 #[test]
+fn of_several_ways_up_one_that_leads_to_a_root_is_taken() {
+    for ways in [["cross", "middle"], ["middle", "cross"]] {
+        assert_eq!(chain("leaf", &[&ways[..], &["root"]].concat()), ["leaf", "middle", "root"]);
+        assert_eq!(chain("leaf", &[&ways[..], &["same-name"]].concat()), ["leaf", "cross", "same-name"]);
+        assert_eq!(chain("leaf", &ways), ["leaf", ways[0]], "none does: the first");
+    }
+}
+
+#[test]
 fn chains_that_never_end_end() {
     let (one, other) = (forged("Duck", "Hen!"), forged("Hen!", "Duck"));
     assert_eq!(build(&one, &[&one, &other], |_, _| true), [&one, &other]);

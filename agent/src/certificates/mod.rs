@@ -30,15 +30,6 @@ pub(crate) trait Shelf: Send + Sync {
     fn certificates(&self) -> Vec<Certificate>;
 }
 
-/// A shelf with nothing on it.
-pub(crate) struct EmptyShelf;
-
-impl Shelf for EmptyShelf {
-    fn certificates(&self) -> Vec<Certificate> {
-        Vec::new()
-    }
-}
-
 /// A place of a card for a key and its certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {

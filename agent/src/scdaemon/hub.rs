@@ -16,7 +16,8 @@ use super::lapse::{self, Lapse};
 use super::openpgp_certificates;
 use super::pin_cache::PinCache;
 use super::settings::Settings;
-use crate::certificates::{EmptyShelf, Shelf};
+use crate::certificates::Shelf;
+use crate::store::Store;
 
 /// Names one session in the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +110,7 @@ impl Hub {
         let pins = PinCache::new(settings.pin_cache_ttl);
         let events = Events::new(settings.homedir.clone());
         let lapse = Lapse::new(settings.card_verified_ttl);
+        let shelf = Arc::new(Store::open(&settings.homedir));
         let openpgp = openpgp_certificates::stores(&settings.homedir, &settings.openpgp_certificates);
         Self {
             settings,
@@ -116,7 +118,7 @@ impl Hub {
             pins,
             lapse,
             events,
-            shelf: Arc::new(EmptyShelf),
+            shelf,
             openpgp: Arc::new(openpgp),
             socket_name,
             ending: watch::Sender::new(false),

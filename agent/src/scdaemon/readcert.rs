@@ -120,7 +120,7 @@ async fn issuers(session: &Session, certificate: &Certificate) -> Vec<Certificat
     let candidates: Vec<_> = gather(session).await.entries().map(|entry| entry.certificate).collect();
     let leaf = certificate.clone();
     // Signatures take their time.
-    tokio::task::spawn_blocking(move || chain::from(&leaf, &candidates))
+    tokio::task::spawn_blocking(move || chain::from(&leaf, &candidates, now()))
         .await
         .unwrap_or_else(|_| vec![certificate.clone()])
 }

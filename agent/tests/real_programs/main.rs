@@ -2,7 +2,7 @@
 //!
 //! One module per part of a card's life. With `CLAVIGER_TEST_SCDAEMON=stock` the same tests run with GnuPG's own
 //! scdaemon in our place, which shows that they ask for nothing that the original does not do. Where 2.2.40 then fails,
-//! more is wanted of us: `budgets`; a KDF card (it leaves the PINs in the card as they were); decryption and log-in with
+//! more is wanted of us: `budgets`; `chains`; a KDF card (it leaves the PINs in the card as they were); decryption and log-in with
 //! a card that is back (it learns of that one try later); a neighbour on the card; secrets, which it
 //! logs when told to; the 448 curves, which it does not know; a card that comes unasked, a wait, an awaited touch; a second
 //! reader; a hang-up signal; certificates on the card, which it tells nobody of (`gpgsm`).
@@ -12,6 +12,7 @@ mod world;
 
 mod budgets;
 mod called_off;
+mod chains;
 mod curves;
 mod gpgsm;
 mod life;
