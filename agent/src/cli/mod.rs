@@ -5,8 +5,9 @@
 //!                         └──► pinentry, where the person sits
 //! ```
 //!
-//! What is asked of a card goes through GnuPG's agent, because the agent owns the PIN prompt; only what goes into the local store or out of it is done here. Each command is a row of
-//! [`table`], from which the command line is read and help is written; a command's work is in the file of its family.
+//! What is asked of a card goes through GnuPG's agent, because the agent owns the PIN prompt; only what goes into the
+//! local store or out of it is done here. Each command is a row of [`table`], from which the command line is read and
+//! help is written; a command's work is in the file of its family.
 //! Exit codes: 0 done, 1 refused or failed, 2 a wrong command line.
 
 mod agent;
