@@ -71,8 +71,8 @@ impl Sources {
         let errors =
             sent.errors.iter().map(|code| format!("{code} {}", said(*code).code().name().unwrap_or("")));
         let rows = [
-            ("Status lines", sent.statuses.iter().map(|word| code(word)).collect::<Vec<_>>()),
-            ("Inquiries", sent.inquiries.iter().map(|word| code(word)).collect()),
+            ("Status lines", sent.statuses.iter().map(code).collect::<Vec<_>>()),
+            ("Inquiries", sent.inquiries.iter().map(code).collect()),
             ("Errors", errors.collect()),
         ];
         let told = rows.iter().filter(|(_, entries)| !entries.is_empty());

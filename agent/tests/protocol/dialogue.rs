@@ -161,7 +161,7 @@ impl Asked {
         self.commands.extend(line.command.clone());
         let Some(command) = self.commands.front().cloned() else { return };
         let mut words = line.text.split(' ');
-        let entry = sent.entry(command).or_insert_with(Sent::default);
+        let entry = sent.entry(command).or_default();
         match (line.speaker.chars().next(), words.next(), words.next()) {
             (Some('S'), Some("S"), Some(keyword)) => drop(entry.statuses.insert(keyword.to_owned())),
             (Some('S'), Some("INQUIRE"), Some(keyword)) => drop(entry.inquiries.insert(keyword.to_owned())),
