@@ -5,9 +5,10 @@
 //!                     └───────S.scdaemon───────────┘                  └──► reader socket (virtual cards)
 //! ```
 //!
-//! One multi-call program: the *face* is the first argument or the name it was called by. So far there is one, GnuPG's
-//! [`scdaemon`]. This crate holds faces, listeners, caches, policy and the certificate [`store`], and knows which
-//! certificates are at hand; the wire is `claviger-assuan`'s, cards are `claviger-cards`', keys `claviger-keys`'.
+//! One multi-call program: the *face* is the first argument or the name it was called by. There are GnuPG's [`scdaemon`],
+//! and the commands for people, `claviger cert …` and `claviger key …`, which come to it through gpg-agent. This crate holds
+//! faces, listeners, caches, policy and the certificate [`store`]; the wire is `claviger-assuan`'s, cards are
+//! `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod certificates;
+mod cli;
 mod home;
 mod log;
 pub mod scdaemon;
@@ -37,39 +39,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return scdaemon::run(arguments);
     }
     let Some(first) = arguments.next() else {
-        eprint!("{HELP}");
+        eprint!("{}", cli::help());
         return ExitCode::from(USAGE);
     };
-    match first.to_str() {
-        Some("scdaemon") => scdaemon::run(arguments),
-        Some("--version" | "version") => say(&format!("claviger {VERSION}\n")),
-        Some("--help" | "-h" | "help") => say(HELP),
-        _ => {
-            eprintln!("claviger: unknown face or option '{}'; see claviger --help", first.to_string_lossy());
-            ExitCode::from(USAGE)
-        }
-    }
+    if first == "scdaemon" { scdaemon::run(arguments) } else { cli::run(first, arguments) }
 }
-
-const HELP: &str = "\
-claviger: one daemon for the private keys on OpenPGP cards, on PKCS#11 tokens and on disk
-
-Usage: claviger FACE [options]
-       claviger --version | --help
-
-Faces:
-  scdaemon    GnuPG's smartcard daemon; also when called as claviger-scdaemon.
-              See claviger scdaemon --help.
-
-To use it with GnuPG, put this line into gpg-agent.conf and run gpgconf --kill gpg-agent:
-  scdaemon-program /path/to/claviger-scdaemon
-";
 
 fn called_as(name: &OsStr) -> Option<&str> {
     Path::new(name).file_name()?.to_str()
-}
-
-fn say(text: &str) -> ExitCode {
-    print!("{text}");
-    ExitCode::SUCCESS
 }

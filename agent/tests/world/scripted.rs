@@ -55,9 +55,11 @@ pub(crate) fn script(sign: &CardKey, decrypt: &CardKey, answers: &[Answer]) -> S
     for empty in ["005E", "5F50", "0101", "0102", "0103", "0104"] {
         say(&format!("00CA{empty}"), &[], "9000");
     }
-    for absent in ["7F74", "00F9", "00D6", "00D7", "00D8"] {
+    for absent in ["7F74", "00F9", "00D6", "00D7", "00D8", "7F21"] {
         say(&format!("00CA{absent}"), &[], "6A88");
     }
+    // There is one place for a certificate, and nothing in it.
+    say("00A50104 60045C027F21", &[], "6A88");
     for (crt, key) in [("B600", Some(sign)), ("B800", Some(decrypt)), ("A400", None)] {
         match key {
             Some(key) if !key.point.is_empty() => {

@@ -170,6 +170,12 @@ impl Fields {
         &self.extensions.alt_names
     }
 
+    /// What the key may be used for, by the names of RFC 5280 or as dotted identifiers; nothing if it does not say.
+    #[must_use]
+    pub fn usages(&self) -> &[String] {
+        &self.extensions.usages
+    }
+
     /// What is signed.
     #[must_use]
     pub fn tbs(&self) -> &[u8] {

@@ -38,6 +38,7 @@ pub use self::fields::{Fields, X509Error};
 pub use self::file::{FileError, MAX_CERTIFICATES, MAX_FILE, read_file};
 pub use self::name::Name;
 pub use self::serial_issuer::{MAX_SERIAL_ISSUER, NotSerialIssuer, SerialIssuer};
+pub use self::time::time_text;
 use crate::ber::Reader;
 
 /// The longest certificate whose fields are read. Longer ones still have octets and fingerprints.

@@ -83,9 +83,19 @@ pub(super) fn write(seconds: i64) -> Option<Vec<u8>> {
     })
 }
 
+/// A time as people and programs read it (RFC 3339, in UTC); `None` before the year 0 and after 9999.
+#[must_use]
+pub fn time_text(seconds: i64) -> Option<String> {
+    let (year, month, day) = date(seconds.div_euclid(86_400));
+    let second = seconds.rem_euclid(86_400);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let text = || format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+    (0..=9999).contains(&year).then(text)
+}
+
 /// Year, month and day: the inverse of [`days`]. Eras are the 400 years after which the calendar repeats itself.
 const fn date(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
+    let day = day.saturating_add(719_468);
     let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day_of_year = day - (365 * year + year / 4 - year / 100);
@@ -144,6 +154,16 @@ mod tests {
             assert_eq!(read(UTC_TIME, text), None, "{text}");
         }
         assert_eq!(read(0x0c, "700101000000Z"), None);
+    }
+
+    #[test]
+    fn times_have_a_text() {
+        assert_eq!(time_text(951_825_599).as_deref(), Some("2000-02-29T11:59:59Z"));
+        assert_eq!(time_text(253_402_300_799).as_deref(), Some("9999-12-31T23:59:59Z"));
+        assert_eq!(
+            (time_text(253_402_300_800), time_text(i64::MAX), time_text(i64::MIN)),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -209,6 +209,9 @@ fn what_is_made_is_strict_der_and_reads_as_it_was_meant() {
         assert_eq!(fields.public_key(), Some(&key.public));
         assert_eq!((fields.not_before(), fields.not_after()), (1_767_225_600, 4_102_444_800));
         assert!(fields.is_self_issued() && !fields.is_ca());
+        let usages = ["digitalSignature", "keyEncipherment", "clientAuth"];
+        let usages = usages.iter().filter(|usage| key.name == "RSA" || **usage != "keyEncipherment");
+        assert!(fields.usages().iter().eq(usages), "{:?}", fields.usages());
         let uri = format!("openpgp4fpr:{}", "AB".repeat(20));
         assert_eq!(fields.alt_names(), [AltName::Email("zoe@example.org".to_owned()), AltName::Uri(uri)]);
     }
