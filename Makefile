@@ -23,7 +23,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build virtual-card demo check check-debian13 checked bench benched install clean
+.PHONY: help deps build virtual-card demo check check-debian13 checked docs bench benched install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | awk -F ' - ' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ check-debian13: ## the same with GnuPG 2.4 and OpenSSH 10, in a folder with Debi
 # As `check`, once its packages are there.
 checked:
 	@.ci/check $(SYSTEMS)
+
+docs: ## write docs/protocol.md anew, from the command table, the transcripts and agent/tests/protocol/
+	$(CARGO) test --locked -p claviger --test protocol -- --ignored write_the_document
 
 bench: ## APDUs and times beside GnuPG's own scdaemon, as a table
 	@.ci/deps build demo check

@@ -46,6 +46,7 @@ mod program;
 mod prompt;
 mod read;
 mod readcert;
+pub mod reference;
 mod select;
 mod service;
 mod session;
