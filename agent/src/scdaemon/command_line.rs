@@ -80,9 +80,7 @@ pub(super) fn help() -> String {
     text.push_str("\nSyntax: claviger-scdaemon [options] [command [args]]\nSmartcard daemon for GnuPG\n");
     for group in Group::SHOWN {
         let _ = write!(text, "\n{}:\n", group.heading());
-        for option in OPTIONS.iter().filter(|option| option.group == group && !option.help.is_empty()) {
-            text.push_str(&help_line(option));
-        }
+        text.extend(group.listed().map(help_line));
     }
     text.push_str(
         "\nTo use it with GnuPG, put into gpg-agent.conf:  scdaemon-program /path/to/claviger-scdaemon\n",
@@ -91,10 +89,8 @@ pub(super) fn help() -> String {
 }
 
 fn help_line(option: &Opt) -> String {
-    let (value, help) = match option.help.strip_prefix('|').and_then(|rest| rest.split_once('|')) {
-        Some((value, help)) => (format!(" {value}"), help),
-        None => (String::new(), option.help),
-    };
+    let (value, help) = option.value_and_help();
+    let value = value.map(|value| format!(" {value}")).unwrap_or_default();
     let short = option.short.map_or_else(|| "   ".to_owned(), |letter| format!("-{letter},"));
     format!(" {short} {:24} {help}\n", format!("--{}{value}", option.name))
 }

@@ -64,6 +64,21 @@ impl Group {
             Self::Security => "Options controlling the security",
         }
     }
+
+    /// The options that `--help` lists under it.
+    pub(super) fn listed(self) -> impl Iterator<Item = &'static Opt> {
+        OPTIONS.iter().filter(move |option| option.group == self && !option.help.is_empty())
+    }
+}
+
+impl Opt {
+    /// What its value is called, and its line for `--help` without that.
+    pub(super) fn value_and_help(&self) -> (Option<&'static str>, &'static str) {
+        match self.help.strip_prefix('|').and_then(|rest| rest.split_once('|')) {
+            Some((value, help)) => (Some(value), help),
+            None => (None, self.help),
+        }
+    }
 }
 
 /// The option of that name.

@@ -1,7 +1,8 @@
-//! The command table as documents show it: `docs/protocol.md` is made from this.
+//! The command table and the options as documents show them: `docs/protocol.md` and the manual page are made from this.
 //!
-//! Texts and order are those of `HELP`; nothing is said here that the table does not say.
+//! Texts and order are those of `HELP` and `--help`; nothing is said here that the tables do not say.
 
+use super::options::{Group, Opt};
 use super::session::Allowed;
 use super::{ROWS, Row};
 
@@ -27,9 +28,29 @@ pub enum Gate {
     WithCard,
 }
 
+/// An option of the command line, and of `scdaemon.conf`, as a document shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionText {
+    /// Its name, without dashes.
+    pub name: &'static str,
+    /// Its letter.
+    pub short: Option<char>,
+    /// What its value is called, if it has one.
+    pub value: Option<&'static str>,
+    /// One line.
+    pub help: &'static str,
+    /// The heading under which `--help` lists it.
+    pub heading: &'static str,
+}
+
 /// All commands but the built-in ones of every Assuan server, in the order of `HELP`.
 pub fn commands() -> impl Iterator<Item = CommandText> {
     ROWS.iter().map(CommandText::from)
+}
+
+/// The options that `--help` shows, in its order.
+pub fn options() -> impl Iterator<Item = OptionText> {
+    Group::SHOWN.into_iter().flat_map(Group::listed).map(OptionText::from)
 }
 
 impl From<&Row> for CommandText {
@@ -46,5 +67,12 @@ impl From<Allowed> for Gate {
             Allowed::Unlocked => Self::Unlocked,
             Allowed::WithCard => Self::WithCard,
         }
+    }
+}
+
+impl From<&'static Opt> for OptionText {
+    fn from(option: &'static Opt) -> Self {
+        let (value, help) = option.value_and_help();
+        Self { name: option.name, short: option.short, value, help, heading: option.group.heading() }
     }
 }
