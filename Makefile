@@ -53,8 +53,8 @@ check-debian13: ## the same with GnuPG 2.4 and OpenSSH 10, in a folder with Debi
 checked:
 	@.ci/check $(SYSTEMS)
 
-docs: ## write docs/protocol.md anew, from the command table, the transcripts and agent/tests/protocol/
-	$(CARGO) test --locked -p claviger --test protocol -- --ignored write_the_document
+docs: ## write docs/protocol.md and the manual page anew, from the tables, the transcripts and agent/tests/protocol/
+	$(CARGO) test --locked -p claviger --test protocol -- --ignored write_the_documents
 
 bench: ## APDUs and times beside GnuPG's own scdaemon, as a table
 	@.ci/deps build demo check
@@ -64,9 +64,10 @@ bench: ## APDUs and times beside GnuPG's own scdaemon, as a table
 benched:
 	$(CARGO) bench --locked -p claviger --bench beside_stock
 
-install: build ## copy both programs to $(PREFIX)/bin
+install: build ## copy both programs and the manual page to $(PREFIX)
 	install -D -m 755 target/release/claviger $(DESTDIR)$(PREFIX)/bin/claviger
 	ln -sf claviger $(DESTDIR)$(PREFIX)/bin/claviger-scdaemon
+	install -D -m 644 docs/claviger-scdaemon.1 $(DESTDIR)$(PREFIX)/share/man/man1/claviger-scdaemon.1
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -1,14 +1,16 @@
-//! The document that is made and not written: `docs/protocol.md`. And the two clients in `docs/examples`, which work.
+//! The documents that are made and not written: `docs/protocol.md` and the manual page `docs/claviger-scdaemon.1`. And the
+//! two clients in `docs/examples`, which work.
 //!
 //! ```text
 //!   command table ───────────► usage, when allowed ─┐
 //!   WORDS.tsv ───────────────► since when ──────────┤
 //!   transcripts ─────────────► what is sent ────────┼──► command ──► protocol ──► docs/protocol.md
 //!   statuses.tsv, errors.tsv ► what it means ───────┤
-//!   chapters/*.md ───────────► the rest ────────────┘
+//!   chapters/*.md ───────────► the rest ────────────┤
+//!   options ─────────────────► what they do ────────┴──► manual ──► docs/claviger-scdaemon.1
 //! ```
 //!
-//! A test compares the file with what is made; `make docs` writes it. Which status lines, inquiries and errors a
+//! A test compares the files with what is made; `make docs` writes them. Which status lines, inquiries and errors a
 //! command has is taken from the transcripts, so that it was seen; the tables say what each means, and a test fails where
 //! one is missing or nobody sends it.
 
@@ -18,6 +20,7 @@ mod world;
 mod command;
 mod dialogue;
 mod examples;
+mod manual;
 mod protocol;
 mod tables;
 
@@ -25,20 +28,27 @@ use std::fs;
 
 use world::repository;
 
-/// Where the document stands.
-const DOCUMENT: &str = "docs/protocol.md";
+/// A document: where it stands, and what makes it.
+type Document = (&'static str, fn() -> String);
+
+const DOCUMENTS: [Document; 2] =
+    [("docs/protocol.md", protocol::page), ("docs/claviger-scdaemon.1", manual::page)];
 
 #[test]
-fn the_document_is_up_to_date() {
-    let found = fs::read_to_string(repository(DOCUMENT)).unwrap_or_default();
-    let made = protocol::page();
-    let differs = found.lines().zip(made.lines()).position(|(found, made)| found != made);
-    let line = differs.unwrap_or_else(|| found.lines().count().min(made.lines().count())) + 1;
-    assert!(found == made, "{DOCUMENT} is stale from line {line} on: run `make docs`");
+fn the_documents_are_up_to_date() {
+    for (path, page) in DOCUMENTS {
+        let found = fs::read_to_string(repository(path)).unwrap_or_default();
+        let made = page();
+        let differs = found.lines().zip(made.lines()).position(|(found, made)| found != made);
+        let line = differs.unwrap_or_else(|| found.lines().count().min(made.lines().count())) + 1;
+        assert!(found == made, "{path} is stale from line {line} on: run `make docs`");
+    }
 }
 
 #[test]
-#[ignore = "a tool: `make docs` writes the document with it"]
-fn write_the_document() {
-    fs::write(repository(DOCUMENT), protocol::page()).expect("docs/ is writable");
+#[ignore = "a tool: `make docs` writes the documents with it"]
+fn write_the_documents() {
+    for (path, page) in DOCUMENTS {
+        fs::write(repository(path), page()).expect("docs/ is writable");
+    }
 }

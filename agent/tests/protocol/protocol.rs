@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use claviger::scdaemon::reference::commands;
+use claviger::scdaemon::reference::{commands, options};
 
 use crate::command::Sources;
 use crate::dialogue;
@@ -26,7 +26,8 @@ pub(crate) fn page() -> String {
         page += &sources.section(&command);
         page += "\n";
     }
-    page + &status_table() + &inquiry_table() + &error_table()
+    page += &(status_table() + &inquiry_table() + &error_table());
+    page + "\n" + &chapter("program") + &option_table()
 }
 
 /// A chapter with a blank line behind it.
@@ -78,6 +79,15 @@ fn error_table() -> String {
         let code = row.code.number();
         let name = row.code.name().unwrap_or_default();
         let _ = writeln!(table, "| {code} | {} | `{name}` | {} |", said(code).number(), row.meaning);
+    }
+    table
+}
+
+fn option_table() -> String {
+    let mut table = "| option | meaning |\n|---|---|\n".to_owned();
+    for option in options() {
+        let value = option.value.map(|value| format!(" {value}")).unwrap_or_default();
+        let _ = writeln!(table, "| `{}{value}` | {} |", option.name, option.help);
     }
     table
 }
