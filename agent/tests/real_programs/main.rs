@@ -17,6 +17,7 @@ mod curves;
 mod gpgsm;
 mod life;
 mod moved;
+mod odd_certificates;
 mod openpgp_certificates;
 mod pins;
 mod removal;

@@ -1,7 +1,7 @@
 //! `READCERT --openpgp` and `LISTCERTS --openpgp` find what gpg keeps, without gpg.
 
 use crate::world::jobs::generate;
-use crate::world::{Card, Home, Reader, Scdaemon};
+use crate::world::{Card, Home, Reader, Scdaemon, Seen};
 
 /// A card whose keys gpg made, and that home's answer to a command through the agent.
 struct Holder {
@@ -53,6 +53,18 @@ fn every_key_of_a_card_leads_to_what_gpg_exports() {
     let fields: Vec<_> = line.split(' ').collect();
     assert_eq!((fields[2], fields[3], fields[4]), ("OPENPGP.2", primary.as_str(), "valid"), "{line}");
     assert_eq!(fields[6], "Carla+Card+<carla@example.org>");
+}
+
+#[test]
+fn no_program_is_needed_to_find_a_certificate() {
+    let holder = Holder::new();
+    let exported = holder.home.gpg(&["--armor", "--export", "carla@example.org"]).ok().text();
+    holder.home.kill_agent();
+    let mut alone = holder.home.command_without_deadline(&holder.home.scdaemon_program());
+    let lines = b"SERIALNO\nREADCERT --openpgp --armor OPENPGP.1\n";
+    let answer = Seen::of(alone.env("PATH", "/nonexistent").arg("--server"), lines).text();
+    let data: String = answer.lines().filter_map(|line| line.strip_prefix("D ")).collect();
+    assert_eq!(data.replace("%0A", "\n"), exported, "{answer}");
 }
 
 #[test]
