@@ -7,7 +7,7 @@
 //!
 //! A command is a row of data: its name, when it is allowed, how its arguments parse, who carries it out, its help.
 //! Each family of commands is one file; here they are put together in the order in which `HELP` lists them, which is
-//! GnuPG's. Which GnuPG we answer as, where versions differ, is [`command_line::GNUPG_VERSION`]; what each command says
+//! GnuPG's. Which GnuPG we answer as, where versions differ, is `command_line::GNUPG_VERSION`; what each command says
 //! follows GnuPG's scd, `command.c` and `app-openpgp.c`.
 
 mod apdu;
