@@ -122,7 +122,8 @@ fn what_cannot_be_made_is_said() {
 
 #[test]
 fn a_touch_that_the_card_waits_for_is_said() {
-    let desk = Desk::with_card(&["--touch", "delayed=1"], &["2", "1", "2", "1", "2", "1"]);
+    // Well over the second after which a card is taken to wait for one.
+    let desk = Desk::with_card(&["--touch", "delayed=3"], &["2", "1", "2", "1", "2", "1"]);
     // PW3, and the first key's user interaction flag (DO D6).
     desk.home.agent(&["SCD APDU 00200083083132333435363738", "SCD APDU 00DA00D6020120"]).ok();
     desk.home.kill_agent();
