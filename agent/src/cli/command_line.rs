@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::Arg;
 
+use super::nearest::nearest;
 use super::table::{COMMANDS, COMMON, Command, Opt};
 use super::{help, text};
 use crate::home;
@@ -21,13 +22,15 @@ pub(super) enum Asked {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UsageError {
     /// No family has that name.
-    #[error("there is no command '{0}'; there are: scdaemon, {families}. See claviger --help", families = help::families().join(", "))]
+    #[error("there is no command '{0}'{meant}; there are: scdaemon, {families}. See claviger --help",
+        meant = meant(.0, &help::families()), families = help::families().join(", "))]
     Family(String),
     /// The family alone.
     #[error("{0} what? There are: {names}. See claviger {0} --help", names = help::names(.0).join(", "))]
     Bare(&'static str),
     /// The family has no such command.
-    #[error("there is no command '{family} {name}'; there are: {names}. See claviger {family} --help", names = help::names(family).join(", "))]
+    #[error("there is no command '{family} {name}'{meant}; there are: {names}. See claviger {family} --help",
+        meant = meant(name, &help::names(family)), names = help::names(family).join(", "))]
     Command {
         /// The family.
         family: &'static str,
@@ -35,7 +38,8 @@ pub(super) enum UsageError {
         name: String,
     },
     /// The command has no such option.
-    #[error("'{command}' has no option '{name}'; it has: {options}", options = help::option_names(command).join(", "))]
+    #[error("'{command}' has no option '{name}'{meant}; it has: {options}",
+        meant = meant_option(name, command), options = help::option_names(command).join(", "))]
     Option {
         /// Family and name.
         command: String,
@@ -66,6 +70,16 @@ pub(super) enum UsageError {
     /// A value is missing, or one too many.
     #[error("{0}")]
     Form(String),
+}
+
+/// What may have been meant, in parentheses; nothing if nothing is near.
+fn meant(written: &str, names: &[&str]) -> String {
+    nearest(written, names).map(|name| format!(" (did you mean '{name}'?)")).unwrap_or_default()
+}
+
+fn meant_option(written: &str, command: &str) -> String {
+    let names = help::option_names(command);
+    meant(written, &names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 impl From<lexopt::Error> for UsageError {
@@ -214,11 +228,18 @@ mod tests {
 
     #[test]
     fn errors_say_what_there_is() {
-        assert!(error("crt").contains("there is no command 'crt'; there are: scdaemon, cert"));
-        assert!(error("cert lst").contains("there is no command 'cert lst'; there are: list, show, "));
+        assert!(error("crt").contains("no command 'crt' (did you mean 'cert'?); there are: scdaemon, cert"));
+        assert!(
+            error("cert lst")
+                .contains("no command 'cert lst' (did you mean 'list'?); there are: list, show, ")
+        );
+        assert!(error("cert nonsense").contains("no command 'cert nonsense'; there are: list, show, "));
         assert!(error("cert").starts_with("cert what? There are: list, show, "));
         let option = error("cert show --jsn x");
-        assert_eq!(option, "'cert show' has no option '--jsn'; it has: --json, --homedir, --help");
+        let meant =
+            "'cert show' has no option '--jsn' (did you mean '--json'?); it has: --json, --homedir, --help";
+        assert_eq!(option, meant);
+        assert!(error("cert list --home /h").contains("(did you mean '--homedir'?)"));
         assert!(error("cert show -j x").contains("no option '-j'"));
         assert!(error("cert show").starts_with("use it so: claviger cert show REF. "));
         assert!(error("cert write OPENPGP.3").contains("claviger cert write REF FILE"));

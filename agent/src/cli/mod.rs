@@ -20,6 +20,7 @@ mod import;
 mod key;
 mod list;
 mod make;
+mod nearest;
 mod output;
 mod read;
 mod table;
