@@ -94,7 +94,7 @@ pub(super) enum Failure {
     #[error("the card's key cannot be used: {0}")]
     Key(#[from] PublicSexpError),
     /// Nobody knows whose the key is.
-    #[error("no local store has an OpenPGP certificate of this key; say whose it is with --user-id")]
+    #[error("neither a local store nor the card knows whose this key is; say whose it is with --user-id")]
     NoUserId,
     /// Nothing can be made for this key or subject.
     #[error("{0}")]

@@ -18,8 +18,19 @@ pub(super) struct Key {
     pub(super) slot: String,
     /// The fingerprint that the card has for it.
     pub(super) fingerprint: Option<Fingerprint>,
-    /// The first user id of its OpenPGP certificate, if a local store has that.
-    pub(super) user_id: Option<String>,
+    /// Whose it is by its OpenPGP certificate, if a local store has that.
+    pub(super) known: Option<Known>,
+}
+
+/// What an OpenPGP certificate in a local store says of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Its first user id.
+    pub(super) user_id: String,
+    /// The store's file.
+    pub(super) file: String,
+    /// What the daemon calls its state: `valid`, `expired`, …
+    pub(super) validity: String,
 }
 
 impl Key {
@@ -41,7 +52,7 @@ impl Key {
         };
         let public = PublicKey::from_sexp(&agent.ask_about("READKEY", &id)?.data)?;
         let fingerprint = found.as_ref().and_then(|found| found.fingerprint.parse().ok());
-        Ok(Self { public, slot, fingerprint, user_id: found.and_then(|found| found.user_id) })
+        Ok(Self { public, slot, fingerprint, known: found.and_then(|found| found.known) })
     }
 }
 
@@ -51,19 +62,21 @@ struct Found {
     fingerprint: String,
     serialno: String,
     slot: String,
-    user_id: Option<String>,
+    known: Option<Known>,
 }
 
 impl Found {
     fn parse(line: &[u8]) -> Option<Self> {
         let fields: Vec<_> = std::str::from_utf8(line).ok()?.split(' ').collect();
-        let [fingerprint, serialno, slot, _primary, _validity, _file, user_id] = fields.try_into().ok()?;
-        let user_id = String::from_utf8_lossy(&unescape_percent_plus(user_id.as_bytes())).into_owned();
+        let [fingerprint, serialno, slot, _primary, validity, file, user_id] = fields.try_into().ok()?;
+        let text =
+            |field: &str| String::from_utf8_lossy(&unescape_percent_plus(field.as_bytes())).into_owned();
+        let known = || Known { user_id: text(user_id), file: text(file), validity: validity.to_owned() };
         let found = Self {
             fingerprint: fingerprint.to_owned(),
             serialno: serialno.to_owned(),
             slot: slot.to_owned(),
-            user_id: Some(user_id).filter(|user_id| user_id != "-"),
+            known: (user_id != "-").then(known),
         };
         // A store may have certificates of keys that no card here has.
         (slot != "-").then_some(found)
@@ -86,11 +99,13 @@ mod tests {
     fn a_key_on_a_card_is_taken_from_its_line() {
         let found =
             Found::parse(b"AB D2 OPENPGP.3 CD valid /home/pubring.kbx Carla+Card+<c@example.org>").unwrap();
-        assert_eq!(
-            (found.slot.as_str(), found.user_id.as_deref()),
-            ("OPENPGP.3", Some("Carla Card <c@example.org>"))
-        );
-        assert_eq!(Found::parse(b"AB D2 OPENPGP.3 - unknown - -").unwrap().user_id, None);
+        let known = Known {
+            user_id: "Carla Card <c@example.org>".to_owned(),
+            file: "/home/pubring.kbx".to_owned(),
+            validity: "valid".to_owned(),
+        };
+        assert_eq!((found.slot.as_str(), found.known), ("OPENPGP.3", Some(known)));
+        assert_eq!(Found::parse(b"AB D2 OPENPGP.3 - unknown - -").unwrap().known, None);
         assert_eq!(Found::parse(b"AB - - CD valid /f Carla"), None, "it is on no card");
         assert_eq!(Found::parse(b"AB"), None);
     }

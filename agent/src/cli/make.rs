@@ -11,8 +11,9 @@ use openssl::hash::MessageDigest;
 use super::agent::Agent;
 use super::command_line::{Given, UsageError};
 use super::failure::Failure;
+use super::holder::Holder;
 use super::key::Key;
-use super::{change, output, text};
+use super::{change, output, text, waiting};
 use crate::verify;
 
 /// For how many days a certificate is valid, unless told otherwise.
@@ -33,7 +34,7 @@ pub(super) fn self_sign(given: &Given) -> Result<(), Failure> {
     let key = Key::find(&mut agent, &given.operand(0))?;
     let mut serial = [0; SERIAL];
     openssl::rand::rand_bytes(&mut serial)?;
-    let certificate = SelfSigned { subject: &subject(given, &key)?, serial, validity };
+    let certificate = SelfSigned { subject: &subject(&mut agent, given, &key)?, serial, validity };
     let made = signed(&mut agent, &key, &certificate.to_be_signed(&key.public)?)?;
     output::made(given, pem::CERTIFICATE, &made, binary)?;
     if given.flag("write") {
@@ -48,7 +49,7 @@ pub(super) fn csr(given: &Given) -> Result<(), Failure> {
     output::refuse_binary_to_terminal(given, binary)?;
     let mut agent = Agent::of_home(&given.home())?;
     let key = Key::find(&mut agent, &given.operand(0))?;
-    let request = Request { subject: &subject(given, &key)? };
+    let request = Request { subject: &subject(&mut agent, given, &key)? };
     let made = signed(&mut agent, &key, &request.to_be_signed(&key.public)?)?;
     output::made(given, pem::CERTIFICATE_REQUEST, &made, binary)
 }
@@ -65,10 +66,13 @@ fn validity(given: &Given) -> Result<RangeInclusive<i64>, UsageError> {
     Ok(now..=now.saturating_add(days.saturating_mul(86_400)))
 }
 
-/// The user id that was given, or that of the OpenPGP certificate, with the fingerprint.
-fn subject(given: &Given, key: &Key) -> Result<Subject, Failure> {
-    let user_id = given.value("user-id").map(text).or_else(|| key.user_id.clone());
-    let subject = Subject::of_user_id(&user_id.ok_or(Failure::NoUserId)?);
+/// Whose the key is, with its fingerprint.
+fn subject(agent: &mut Agent, given: &Given, key: &Key) -> Result<Subject, Failure> {
+    let holder = Holder::of(agent, given, key)?;
+    if let Some(note) = holder.note(&key.slot) {
+        waiting::say(&note);
+    }
+    let subject = Subject::of_user_id(&holder.user_id);
     Ok(match &key.fingerprint {
         Some(fingerprint) => subject.with_fingerprint(fingerprint.as_bytes()),
         None => subject,

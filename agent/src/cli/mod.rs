@@ -16,6 +16,7 @@ mod command_line;
 mod environment;
 mod failure;
 mod help;
+mod holder;
 mod import;
 mod key;
 mod list;

@@ -76,9 +76,14 @@ pub(super) fn printable(text: &str) -> String {
     shown
 }
 
+/// The same in one line.
+pub(super) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\x0a")
+}
+
 /// The text in one line of the terminal, behind `indent` columns; whole if standard output is none.
 pub(super) fn fitted(text: &str, indent: usize) -> String {
-    let text = printable(text).replace('\n', "\\x0a");
+    let text = one_line(text);
     if !io::stdout().is_terminal() {
         return text;
     }

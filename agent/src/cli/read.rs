@@ -129,7 +129,7 @@ fn shown(name: &str, values: &[String]) -> String {
     let names = std::iter::once(name).chain(std::iter::repeat(""));
     let lines = names.zip(values).map(|(name, value)| {
         // What somebody wants to copy is not cut.
-        format!("{name:INDENT$}{}\n", output::printable(value).replace('\n', "\\x0a"))
+        format!("{name:INDENT$}{}\n", output::one_line(value))
     });
     lines.collect()
 }

@@ -76,8 +76,9 @@ keygrip, or fpr:FINGERPRINT of the OpenPGP key.";
 /// What is said where something is signed.
 const MADE: &str = "\
 It is for a client of TLS. The subject is made of the OpenPGP user id, which is
-found in the local stores by the key's fingerprint, or given; the fingerprint
-is among its other names (openpgp4fpr:). The PIN is asked for.
+given, or found in the local stores by the key's fingerprint; else of name and
+login data on the card. Where it is from is said. The fingerprint is among its
+other names (openpgp4fpr:). The PIN is asked for.
 
 KEY is OPENPGP.1 or OPENPGP.3 for a slot of the card, SERIALNO/OPENPGP.n, a
 keygrip, or fpr:FINGERPRINT of the OpenPGP key.";

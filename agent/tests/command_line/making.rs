@@ -55,7 +55,10 @@ fn signs_certificates_and_requests(types: &[&str], algorithm: &str) {
 #[track_caller]
 fn certificate(home: &Home, slot: &str, algorithm: &str) {
     let file = word(&home.path("made.pem"));
-    claviger(home, &["cert", "self-sign", slot, "--days", "30", "--output", &file, "--write"]).ok();
+    claviger(home, &["cert", "self-sign", slot, "--days", "30", "--output", &file, "--write"])
+        .ok()
+        .shows(&format!("/{slot} is of Carla Card <carla@example.org>, as "))
+        .shows("/pubring.kbx says\n");
     let verify =
         ["verify", "-x509_strict", "-check_ss_sig", "-purpose", "sslclient", "-CAfile", &file, &file];
     run(home, "openssl", &verify).ok();
@@ -118,6 +121,22 @@ fn what_cannot_be_made_is_said() {
     claviger(home, &["cert", "csr", "OPENPGP.1", "--user-id", "Carla"])
         .fails()
         .shows("claviger: cancelled\n");
+}
+
+#[test]
+fn who_has_the_card_is_asked_of_it_where_no_store_knows_and_who_says_so_is_told() {
+    let desk = Desk::with_keys(&["2", "1", "2", "1", "2", "1"]);
+    let home = &desk.home;
+    home.card_edit(&["admin", "name", "Card", "Carla Maria", "login", "maria@example.org", "quit"]).ok();
+    std::fs::remove_file(home.path("pubring.kbx")).expect("gpg made it");
+    let file = word(&home.path("made.csr"));
+    let made = claviger(home, &["cert", "csr", "OPENPGP.3", "--output", &file]).ok();
+    made.shows("/OPENPGP.3 is of Carla Maria Card <maria@example.org>, as the card says\n");
+    let shown = run(home, "openssl", &["req", "-in", &file, "-noout", "-verify", "-text"]).ok();
+    shown
+        .shows("verify OK")
+        .shows("CN = Carla Maria Card")
+        .shows("email:maria@example.org, URI:openpgp4fpr:");
 }
 
 #[test]
