@@ -9,7 +9,7 @@ mod making;
 
 use std::path::Path;
 
-use world::jobs::generate;
+use world::jobs::{generate, import_rsa};
 use world::{Card, Home, Reader, Scdaemon, Seen};
 
 /// A person's place: a home, and a card whose keys were made with gpg.
@@ -27,11 +27,23 @@ impl Desk {
 
     /// The same with a card that has these options.
     pub(crate) fn with_card(options: &[&str], types: &[&str]) -> Self {
+        let desk = Self::with_bare_card(options);
+        generate(&desk.home, types);
+        desk
+    }
+
+    /// With RSA keys that gpg made itself, and put on the card.
+    pub(crate) fn with_rsa(bits: u32) -> Self {
+        let desk = Self::with_bare_card(&[]);
+        import_rsa(&desk.home, bits);
+        desk
+    }
+
+    fn with_bare_card(options: &[&str]) -> Self {
         let reader = Reader::start();
         let card = Card::insert(&reader.slot(), options);
         let home = Home::new(&reader, Scdaemon::Ours);
         home.wait_for_card();
-        generate(&home, types);
         Self { home, _card: card, _reader: reader }
     }
 }

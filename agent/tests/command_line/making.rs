@@ -35,9 +35,23 @@ fn an_rsa_2048_card_signs_certificates_and_requests() {
     signs_certificates_and_requests(&[], "sha256WithRSAEncryption");
 }
 
+#[test]
+fn rsa_3072_and_4096_cards_sign_certificates_and_requests() {
+    for bits in [3072, 4096] {
+        let desk = Desk::with_rsa(bits);
+        signs_at(&desk, "sha256WithRSAEncryption");
+        let key = claviger(&desk.home, &["cert", "show", "OPENPGP.3"]).ok();
+        key.shows(&format!("Key          rsa{bits}\n"));
+    }
+}
+
 #[track_caller]
 fn signs_certificates_and_requests(types: &[&str], algorithm: &str) {
-    let desk = Desk::with_keys(types);
+    signs_at(&Desk::with_keys(types), algorithm);
+}
+
+#[track_caller]
+fn signs_at(desk: &Desk, algorithm: &str) {
     let home = &desk.home;
     home.kill_agent();
     home.questions();
