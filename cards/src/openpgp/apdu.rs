@@ -82,7 +82,7 @@ impl Response {
 
     /// Whether the application does not know the command at all.
     pub(crate) fn is_unknown_there(&self) -> bool {
-        matches!(self.sw, 0x6d00 | 0x6e00)
+        is_unknown(self.sw)
     }
 
     pub(crate) fn parse(operation: &'static str, mut octets: Vec<u8>) -> Result<Self, TokenError> {
@@ -91,6 +91,11 @@ impl Response {
         };
         Ok(Self { data: Zeroizing::new(octets), sw: u16::from_be_bytes([high, low]) })
     }
+}
+
+/// Whether a status word says that the application does not know the command: INS (6D00) or CLA (6E00).
+pub(crate) fn is_unknown(sw: u16) -> bool {
+    matches!(sw, 0x6d00 | 0x6e00)
 }
 
 /// The way to the card within one transaction.

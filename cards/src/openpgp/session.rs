@@ -10,7 +10,7 @@ use tracing::debug;
 
 use claviger_secret::Secret;
 
-use crate::openpgp::apdu::{Channel, Command, Response, SecretCommand};
+use crate::openpgp::apdu::{Channel, Command, Response, SecretCommand, is_unknown};
 use crate::openpgp::card::Card;
 use crate::openpgp::commands::{self, name};
 use crate::openpgp::kdf::Kdf;
@@ -151,7 +151,7 @@ impl<'r> Session<'r> {
         self.select()?;
         match self.related_data() {
             // As if it had not been selected: a neighbour's reset came between.
-            Err(TokenError::Status { sw: 0x6d00 | 0x6e00, .. }) => {
+            Err(TokenError::Status { sw, .. }) if is_unknown(sw) => {
                 self.select()?;
                 self.related_data()?;
             }
