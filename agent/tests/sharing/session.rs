@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::world::Home;
+use crate::world::{Home, unescape};
 
 /// How long the daemon may be silent. What takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -43,7 +43,7 @@ impl Session {
             match text.split(' ').next().unwrap_or_default() {
                 "OK" => return Ok(reply),
                 "ERR" => return Err(text.into_owned()),
-                "D" => reply.data.extend(unescaped(&line[2..])),
+                "D" => reply.data.extend(unescape(&line[2..])),
                 "S" => reply.status.push(text.into_owned()),
                 "INQUIRE" if text.starts_with("INQUIRE KEYDATA") => self.answer(key)?,
                 "INQUIRE" => {
@@ -90,15 +90,4 @@ fn escaped(octets: &[u8]) -> Vec<u8> {
         other => vec![*other],
     };
     octets.iter().flat_map(escape).collect()
-}
-
-fn unescaped(line: &[u8]) -> Vec<u8> {
-    let mut pieces = line.split(|octet| *octet == b'%');
-    let mut octets = pieces.next().unwrap_or_default().to_vec();
-    for piece in pieces {
-        let digits = std::str::from_utf8(&piece[..2]).expect("digits");
-        octets.push(u8::from_str_radix(digits, 16).expect("digits"));
-        octets.extend(&piece[2..]);
-    }
-    octets
 }

@@ -27,7 +27,7 @@ pub(crate) use home::{Home, Scdaemon};
 pub(crate) use reader::Reader;
 pub(crate) use run::Seen;
 pub(crate) use sshd::Sshd;
-pub(crate) use wire::Wire;
+pub(crate) use wire::{Wire, unescape};
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

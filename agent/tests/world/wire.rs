@@ -78,7 +78,7 @@ impl Wire {
 }
 
 /// The octets behind the escapes of a D line.
-fn unescape(line: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(line: &[u8]) -> Vec<u8> {
     let mut pieces = line.split(|octet| *octet == b'%');
     let mut octets = pieces.next().unwrap_or_default().to_vec();
     for piece in pieces {
