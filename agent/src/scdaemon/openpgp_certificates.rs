@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use claviger_assuan::conversation::Conversation;
-use claviger_assuan::error::Error;
+use claviger_assuan::error::{Code, Error};
 use claviger_assuan::escape::status_fields;
 use claviger_cards::token::{DataObject, Job, Outcome, Reply, Request};
 use claviger_openpgp::stores::certificate_directory;
-use claviger_openpgp::{Fingerprint, Form, Found, NotFound, Stores, Wanted};
+use claviger_openpgp::{Fingerprint, Form, Found, NotFound, Stores, Verdict, Wanted};
 
 use super::certificates::{NoCertificate, the_one, token_of};
-use super::errors::from_certificate;
+use super::errors::{from_certificate, scd};
 use super::session::Session;
 use crate::certificates::{Collection, Reference, Slot, slot_name};
 
@@ -39,10 +39,8 @@ pub(super) async fn read(
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
     let slot = collection.slots(reference).next();
-    let wanted = match (slot.and_then(wanted_of), reference) {
+    let wanted = match (slot.and_then(wanted_of).or_else(|| by_itself(reference)), reference) {
         (Some(wanted), _) => wanted,
-        (None, Reference::Fingerprint(fingerprint)) => Wanted::Fingerprint(*fingerprint),
-        (None, Reference::Keygrip(grip)) => Wanted::Keygrip(*grip),
         (None, Reference::Sha1(_) | Reference::Sha256(_) | Reference::SerialIssuer(_)) => {
             let grip = the_one(collection, reference, talk)?.keygrip();
             Wanted::Keygrip(grip.ok_or_else(|| from_certificate(&NoCertificate::NotFound))?)
@@ -50,16 +48,18 @@ pub(super) async fn read(
         _ => return Err(from_certificate(&NoCertificate::NoKeyHere)),
     };
     let now = SystemTime::now();
-    let found = find(session, wanted).await;
+    let found = find(session, wanted, now).await;
     if found.is_err()
         && let Some(slot) = slot
     {
         show_urls(session, &[slot], talk).await;
     }
     let found = found.map_err(|error| missing(&error))?;
-    talk.status("OPENPGPCERT", &line(wanted, slot, Some(&found), now));
-    let octets = found
-        .export(form, now)
+    talk.status("OPENPGPCERT", &line(wanted, slot, Some(&found)));
+    // The minimal form checks signatures.
+    let exported = tokio::task::spawn_blocking(move || found.certificate.export(form, now)).await;
+    let octets = exported
+        .map_err(|_| scd(Code::INTERNAL))?
         .map_err(|error| from_certificate(&NoCertificate::NotMinimal(error.to_string())))?;
     talk.data(&octets);
     Ok(())
@@ -81,15 +81,15 @@ pub(super) async fn list(
     show_urls(session, &slots, talk).await;
     for slot in &slots {
         if let Some(wanted) = wanted_of(slot) {
-            let found = find(session, wanted).await.ok();
-            talk.status("OPENPGPCERT", &line(wanted, Some(slot), found.as_ref(), now));
+            let found = find(session, wanted, now).await.ok();
+            talk.status("OPENPGPCERT", &line(wanted, Some(slot), found.as_ref()));
         }
     }
     if slots.is_empty()
         && let Some(wanted) = reference.and_then(by_itself)
-        && let Ok(found) = find(session, wanted).await
+        && let Ok(found) = find(session, wanted, now).await
     {
-        talk.status("OPENPGPCERT", &line(wanted, None, Some(&found), now));
+        talk.status("OPENPGPCERT", &line(wanted, None, Some(&found)));
     }
     Ok(())
 }
@@ -108,10 +108,21 @@ fn wanted_of(slot: &Slot) -> Option<Wanted> {
     slot.fingerprint.map(|fingerprint| Wanted::Fingerprint(Fingerprint::from(fingerprint)))
 }
 
-async fn find(session: &Session, wanted: Wanted) -> Result<Found, NotFound> {
+/// A certificate and what it is worth.
+struct Judged {
+    certificate: Found,
+    verdict: Verdict,
+}
+
+/// Looks for a certificate where that holds nobody up: files are read, and signatures checked.
+async fn find(session: &Session, wanted: Wanted, now: SystemTime) -> Result<Judged, NotFound> {
     let stores = Arc::clone(&session.hub.openpgp);
+    let judged = move || {
+        let certificate = stores.find(wanted)?;
+        Ok(Judged { verdict: certificate.verdict(now), certificate })
+    };
     let none = || NotFound { unread: Vec::new() };
-    tokio::task::spawn_blocking(move || stores.find(wanted)).await.unwrap_or_else(|_| Err(none()))
+    tokio::task::spawn_blocking(judged).await.unwrap_or_else(|_| Err(none()))
 }
 
 fn missing(error: &NotFound) -> Error {
@@ -139,14 +150,14 @@ async fn show_urls(session: &Session, slots: &[&Slot], talk: &mut dyn Conversati
 }
 
 /// The value of `OPENPGPCERT`.
-fn line(wanted: Wanted, slot: Option<&Slot>, found: Option<&Found>, now: SystemTime) -> Vec<u8> {
+fn line(wanted: Wanted, slot: Option<&Slot>, judged: Option<&Judged>) -> Vec<u8> {
+    let (found, verdict) = (judged.map(|judged| &judged.certificate), judged.map(|judged| &judged.verdict));
     let asked = match (found, wanted) {
         (Some(found), _) => found.asked().fingerprint().to_string(),
         (None, Wanted::Fingerprint(fingerprint)) => fingerprint.to_string(),
         (None, Wanted::Keygrip(_)) => NONE.to_owned(),
     };
-    let verdict = found.map(|found| found.verdict(now));
-    let user_id = verdict.as_ref().and_then(|verdict| verdict.user_ids.first()).map_or(NONE, String::as_str);
+    let user_id = verdict.and_then(|verdict| verdict.user_ids.first()).map_or(NONE, String::as_str);
     let path = found.map_or(NONE.into(), |found| found.path().to_string_lossy());
     let primary = found.map_or(NONE.to_owned(), |found| found.primary().to_string());
     status_fields(&[
@@ -154,7 +165,7 @@ fn line(wanted: Wanted, slot: Option<&Slot>, found: Option<&Found>, now: SystemT
         slot.map_or(NONE, |slot| &slot.serial).as_bytes(),
         slot.map_or(NONE, |slot| slot_name(slot.number)).as_bytes(),
         primary.as_bytes(),
-        verdict.as_ref().map_or("unknown", |verdict| verdict.of_both().word()).as_bytes(),
+        verdict.map_or("unknown", |verdict| verdict.of_both().word()).as_bytes(),
         path.as_bytes(),
         user_id.as_bytes(),
     ])
