@@ -18,6 +18,8 @@ use std::process::ExitCode;
 
 mod certificates;
 mod cli;
+mod clock;
+mod hex;
 mod home;
 mod log;
 pub mod scdaemon;

@@ -148,8 +148,8 @@ mod tests {
             "OPENPGP.3".to_owned(),
             "D276000124010304FFFE123456780000/OPENPGP.3".to_owned(),
             grip("leaf").unwrap().to_string(),
-            format!("sha1:{}", super::super::digits(&leaf.sha1())),
-            format!("sha256:{}", super::super::digits(&leaf.sha256())),
+            format!("sha1:{}", crate::hex::write(&leaf.sha1())),
+            format!("sha256:{}", crate::hex::write(&leaf.sha256())),
             format!("fpr:{}", "03".repeat(20)),
             claviger_keys::x509::SerialIssuer::from(leaf.fields().unwrap()).to_string().replace('+', "%2B"),
         ];
@@ -184,7 +184,7 @@ mod tests {
         let collection = Collection::new(Vec::new(), shelf, None);
         let name = grip("middle").unwrap().to_string();
         assert_eq!(meant(&collection, &name).len(), 2);
-        let id = format!("sha256:{}", super::super::digits(&certificate("cross").sha256()));
+        let id = format!("sha256:{}", crate::hex::write(&certificate("cross").sha256()));
         assert_eq!(meant(&collection, &id).len(), 1);
     }
 

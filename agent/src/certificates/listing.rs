@@ -3,7 +3,8 @@
 use claviger_assuan::escape::percent_plus;
 use claviger_keys::x509::{Certificate, Fields};
 
-use super::{Entry, digits};
+use super::Entry;
+use crate::hex;
 
 /// The longest value of a status line, as GnuPG cuts it: with keyword and line end it stays below 1,000 octets.
 const MAX_VALUE: usize = 948;
@@ -68,7 +69,7 @@ fn is_of_another_key(entry: &Entry, fields: &Fields) -> bool {
 
 /// The value of `CERTSTATUS`: name, SHA-256 fingerprint, what is wrong.
 pub(crate) fn worth(entry: &Entry, now: i64) -> String {
-    format!("{} {} {}", entry.id(), digits(&entry.certificate.sha256()), flaws_of(entry, now))
+    format!("{} {} {}", entry.id(), hex::write(&entry.certificate.sha256()), flaws_of(entry, now))
 }
 
 /// The value of `CERTIFICATE`.
@@ -81,7 +82,7 @@ pub(crate) fn line(entry: &Entry, now: i64) -> Vec<u8> {
         entry.slot.as_ref().map_or("store", |slot| &slot.serial),
         entry.keygrip().map_or(NONE.to_owned(), |grip| grip.to_string()),
         kind(&entry.certificate).number(),
-        digits(&entry.certificate.sha256()),
+        hex::write(&entry.certificate.sha256()),
         date(Fields::not_before),
         date(Fields::not_after),
         flaws_of(entry, now),

@@ -20,9 +20,11 @@ use claviger_cards::token::{Insertion, Slot as CardSlot};
 use claviger_keys::Keygrip;
 use claviger_keys::x509::Certificate;
 
+use crate::hex;
+
 pub(crate) use self::collection::Collection;
 pub(crate) use self::listing::{Kind, kind, line, worth};
-pub(crate) use self::reference::{NotReference, Reference, slot_name};
+pub(crate) use self::reference::{NotReference, Reference, slot_called, slot_name};
 
 /// Where certificates stand that are on no card.
 pub(crate) trait Shelf: Send + Sync {
@@ -73,7 +75,7 @@ impl Entry {
     pub(crate) fn id(&self) -> String {
         match &self.slot {
             Some(slot) => format!("{}/{}", slot.serial, slot_name(slot.number)),
-            None => format!("sha256:{}", digits(&self.certificate.sha256())),
+            None => format!("sha256:{}", hex::write(&self.certificate.sha256())),
         }
     }
 
@@ -84,11 +86,6 @@ impl Entry {
             Err(_) => self.slot.as_ref().and_then(|slot| slot.keygrip),
         }
     }
-}
-
-/// Upper-case hexadecimal digits.
-fn digits(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
 #[cfg(test)]

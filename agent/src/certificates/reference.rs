@@ -6,6 +6,8 @@ use claviger_keys::Keygrip;
 use claviger_keys::x509::SerialIssuer;
 use claviger_openpgp::Fingerprint;
 
+use crate::hex;
+
 /// The digits of a serial number (the AID of an OpenPGP card).
 const SERIAL_DIGITS: usize = 32;
 
@@ -81,20 +83,13 @@ pub(crate) fn slot_name(slot: CardSlot) -> &'static str {
     }
 }
 
-fn slot_called(text: &str) -> Option<CardSlot> {
+/// The slot of that name, in any case.
+pub(crate) fn slot_called(text: &str) -> Option<CardSlot> {
     CardSlot::ALL.into_iter().find(|slot| slot_name(*slot).eq_ignore_ascii_case(text))
 }
 
 fn octets<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    let mut octets = [0; N];
-    if digits.len() != N.checked_mul(2)? {
-        return None;
-    }
-    for (octet, pair) in octets.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        let [high, low] = [pair.first()?, pair.last()?].map(|digit| char::from(*digit).to_digit(16));
-        *octet = u8::try_from((high? << 4) | low?).ok()?;
-    }
-    Some(octets)
+    hex::read(digits.as_bytes())?.try_into().ok()
 }
 
 #[cfg(test)]

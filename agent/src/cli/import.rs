@@ -7,6 +7,7 @@ use claviger_keys::x509::Certificate;
 use super::command_line::Given;
 use super::failure::Failure;
 use super::{change, output};
+use crate::hex;
 use crate::store::{Added, Store};
 
 /// `claviger cert import`. Every file is read before anything is stored.
@@ -33,9 +34,5 @@ fn line(certificate: &Certificate, added: Added) -> String {
         Added::AlreadyThere => "unchanged",
     };
     let subject = certificate.fields().map(|fields| fields.subject().to_string()).unwrap_or_default();
-    format!(
-        "{word} sha256:{}\n    {}\n",
-        output::digits(&certificate.sha256()),
-        output::fitted(&subject, INDENT)
-    )
+    format!("{word} sha256:{}\n    {}\n", hex::write(&certificate.sha256()), output::fitted(&subject, INDENT))
 }

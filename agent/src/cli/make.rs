@@ -1,7 +1,6 @@
 //! `cert self-sign` and `cert csr`: what is to be signed is written here, and signed by the card.
 
 use std::ops::RangeInclusive;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use claviger_keys::x509::make::{Request, SERIAL, SelfSigned, Subject, ToBeSigned};
 use claviger_keys::x509::{Certificate, pem};
@@ -14,7 +13,7 @@ use super::failure::Failure;
 use super::holder::Holder;
 use super::key::Key;
 use super::{change, output, text, waiting};
-use crate::verify;
+use crate::{clock, hex, verify};
 
 /// For how many days a certificate is valid, unless told otherwise.
 const DEFAULT_DAYS: i64 = 730;
@@ -61,8 +60,7 @@ fn validity(given: &Given) -> Result<RangeInclusive<i64>, UsageError> {
         let number = value.parse().ok().filter(|number| (1..=MAX_DAYS).contains(number));
         number.ok_or(UsageError::Value { option: "days", value, wanted: "a number from 1 to 36525" })
     })?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    let now = clock::now();
     Ok(now..=now.saturating_add(days.saturating_mul(86_400)))
 }
 
@@ -115,7 +113,7 @@ fn digest(hash: Hash) -> MessageDigest {
 fn set_data(agent: &mut Agent, octets: &[u8]) -> Result<(), Failure> {
     let mut append = "";
     for some in octets.chunks(OCTETS_AT_ONCE) {
-        agent.ask(&format!("SETDATA {append}{}", output::digits(some)))?;
+        agent.ask(&format!("SETDATA {append}{}", hex::write(some)))?;
         append = "--append ";
     }
     Ok(())

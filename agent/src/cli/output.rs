@@ -112,11 +112,6 @@ pub(super) fn time(seconds: i64) -> String {
     time_text(seconds).unwrap_or_else(|| seconds.to_string())
 }
 
-/// Upper-case hexadecimal digits.
-pub(super) fn digits(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use super::agent::{Agent, Heard};
 use super::command_line::Given;
 use super::failure::Failure;
 use super::output;
+use crate::hex;
 
 /// A certificate that was read, and what the daemon says of it.
 pub(super) struct Read {
@@ -49,8 +50,8 @@ impl Read {
             Ok(fields) => rows.extend(rows_of(fields)),
             Err(error) => rows.push(("Unreadable", vec![error.to_string()])),
         }
-        rows.push(("SHA-1", vec![output::digits(&self.certificate.sha1())]));
-        rows.push(("SHA-256", vec![output::digits(&self.certificate.sha256())]));
+        rows.push(("SHA-1", vec![hex::write(&self.certificate.sha1())]));
+        rows.push(("SHA-256", vec![hex::write(&self.certificate.sha256())]));
         rows.push(("Flags", self.flags.iter().map(|flag| flag.to_uppercase()).collect()));
         rows
     }
@@ -61,7 +62,7 @@ impl Read {
             "id": self.id,
             "subject": fields.map(|fields| fields.subject().to_string()),
             "issuer": fields.map(|fields| fields.issuer().to_string()),
-            "serial": fields.map(|fields| output::digits(fields.serial())),
+            "serial": fields.map(|fields| hex::write(fields.serial())),
             "not_before": fields.map(|fields| output::time(fields.not_before())),
             "not_after": fields.map(|fields| output::time(fields.not_after())),
             "alt_names": fields.map(|fields| fields.alt_names().iter().map(alt_name).collect::<Vec<_>>()),
@@ -69,8 +70,8 @@ impl Read {
             "key": fields.and_then(|fields| Some(fields.public_key()?.algorithm_name())),
             "keygrip": fields.and_then(|fields| Some(fields.keygrip()?.to_string())),
             "usages": fields.map(Fields::usages),
-            "sha1": output::digits(&self.certificate.sha1()),
-            "sha256": output::digits(&self.certificate.sha256()),
+            "sha1": hex::write(&self.certificate.sha1()),
+            "sha256": hex::write(&self.certificate.sha256()),
             "flags": self.flags,
         })
     }
@@ -87,7 +88,7 @@ fn rows_of(fields: &Fields) -> [(&'static str, Vec<String>); 9] {
     [
         ("Subject", vec![fields.subject().to_string()]),
         ("Issuer", vec![fields.issuer().to_string()]),
-        ("Serial", vec![output::digits(fields.serial())]),
+        ("Serial", vec![hex::write(fields.serial())]),
         ("Valid from", vec![output::time(fields.not_before())]),
         ("Valid until", vec![output::time(fields.not_after())]),
         ("Other names", fields.alt_names().iter().map(alt_name).collect()),
@@ -109,7 +110,7 @@ fn alt_name(name: &AltName) -> String {
         AltName::Uri(uri) => format!("URI:{uri}"),
         AltName::Address(address) => format!("IP:{address}"),
         AltName::Directory(name) => format!("name:{name}"),
-        AltName::Other(octets) => format!("other:#{}", output::digits(octets)),
+        AltName::Other(octets) => format!("other:#{}", hex::write(octets)),
     }
 }
 

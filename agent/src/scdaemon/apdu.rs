@@ -10,6 +10,7 @@ use super::errors::scd;
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row};
+use crate::hex;
 
 pub(super) static COMMANDS: &[Command] = &[
     row!("APDU", WithCard, request, apdu, HELP_APDU),
@@ -74,7 +75,7 @@ fn command(text: &[u8]) -> Vec<u8> {
     loop {
         match rest {
             [b' ' | b'\t' | b':', behind @ ..] => rest = behind,
-            [high, low, behind @ ..] => match parse::hex(&[*high, *low]) {
+            [high, low, behind @ ..] => match hex::read(&[*high, *low]) {
                 Some(octet) => {
                     octets.extend(octet);
                     rest = behind;
@@ -90,7 +91,7 @@ async fn apdu(session: &mut Session, request: Request, talk: &mut dyn Conversati
     let octets = session.token()?.facts().atr.clone();
     match request.atr {
         Atr::No => {}
-        Atr::Status => talk.status("CARD-ATR", parse::to_hex(&octets).as_bytes()),
+        Atr::Status => talk.status("CARD-ATR", hex::write(&octets).as_bytes()),
         Atr::Words => tell(&atr::in_words(&octets), talk).await?,
         Atr::Data => talk.data(&octets),
     }

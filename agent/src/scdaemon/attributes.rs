@@ -11,6 +11,7 @@ use claviger_keys::Keygrip;
 use super::errors::scd;
 use super::session::Session;
 use super::{Command, key_reference, parse, row, status};
+use crate::certificates::slot_name;
 
 pub(super) static COMMANDS: &[Command] = &[row!("GETATTR", WithCard, request, getattr, HELP)];
 
@@ -178,7 +179,7 @@ fn send_known(
     let facts = session.facts()?;
     let slots = Slot::ALL.into_iter();
     let lines: Vec<Vec<u8>> = match attribute {
-        Attribute::Reference(slot) => one(status::key_reference(slot)),
+        Attribute::Reference(slot) => one(slot_name(slot)),
         Attribute::SerialNo => one(facts.serial()),
         Attribute::AppType => one("openpgp"),
         Attribute::CardType => one(status::card_type(&facts)),

@@ -1,8 +1,6 @@
 //! LISTCERTS and DELCERT, and what all commands about certificates share: reading what is at hand, and finding the one that
 //! a client means. Claviger's own; no command of GnuPG's tells which certificates an OpenPGP card holds.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
@@ -16,6 +14,7 @@ use super::key_reference::load_keys;
 use super::session::{Allowed, Session};
 use super::{Command, openpgp_certificates, row};
 use crate::certificates::{self, Collection, Entry, Kind, NotReference, Reference, Slot, slot_name};
+use crate::clock;
 
 /// How many status lines are held before the client's side has to take them.
 const LINES_AT_ONCE: usize = 64;
@@ -163,7 +162,7 @@ async fn listcerts(
     if request.openpgp {
         return openpgp_certificates::list(session, &collection, request.reference.as_ref(), talk).await;
     }
-    let now = now();
+    let now = clock::now();
     let found: Vec<_> = collection.entries().filter(|entry| fits(&request, &collection, entry)).collect();
     for some in found.chunks(LINES_AT_ONCE) {
         for entry in some {
@@ -223,7 +222,7 @@ pub(super) fn the_one(
     let mut found = collection.meant_by(reference);
     if found.len() > 1 {
         for entry in &found {
-            talk.status("CERTIFICATE", &certificates::line(entry, now()));
+            talk.status("CERTIFICATE", &certificates::line(entry, clock::now()));
         }
         return Err(from_certificate(&NoCertificate::Ambiguous { count: found.len() }));
     }
@@ -277,10 +276,4 @@ pub(super) fn check(octets: &[u8], slot: CardSlot, session: &Session) -> Result<
         }
         Ok(_) => Ok(()),
     }
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -6,7 +6,8 @@ use claviger_assuan::error::{Code, Error};
 
 use super::errors::{parameter, scd};
 use super::session::Session;
-use super::{Command, parse, row};
+use super::{Command, row};
+use crate::hex;
 
 /// The most that SETDATA collects, in octets (GnuPG's MAXLEN_SETDATA).
 const MAX_DATA: usize = 4096;
@@ -34,7 +35,7 @@ fn request(arguments: Args<'_>) -> Result<Request, Error> {
     if digits.is_empty() {
         return Err(parameter("no data given"));
     }
-    let octets = parse::hex(digits).ok_or(parameter("odd number of digits"))?;
+    let octets = hex::read(digits).ok_or(parameter("odd number of digits"))?;
     Ok(Request { append: arguments.flag("--append"), octets })
 }
 

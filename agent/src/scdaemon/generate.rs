@@ -1,7 +1,5 @@
 //! GENKEY and RANDOM: what the card makes by itself.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
@@ -12,6 +10,7 @@ use super::errors::{parameter, scd};
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, key_reference, parse, row, set, status, write};
+use crate::{clock, hex};
 
 /// The most hexadecimal digits of a number in one KEY-DATA line; what is longer is cut, with `-` for its name before
 /// the last part.
@@ -108,8 +107,7 @@ fn ecdh_parameters(slot: Slot, attributes: &[u8], speaks_24: bool) -> Option<Ecd
 
 /// Seconds since 1970, as far as OpenPGP can say them.
 fn now() -> u32 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    u32::try_from(clock::now()).unwrap_or(u32::MAX)
 }
 
 fn report(key: &PublicKey, slot: Slot, created: u32, ecdh: Option<EcdhParams>, talk: &mut dyn Conversation) {
@@ -129,11 +127,11 @@ fn report(key: &PublicKey, slot: Slot, created: u32, ecdh: Option<EcdhParams>, t
     }
     let algorithm = key.openpgp_algorithm(slot == Slot::Decrypt);
     let fingerprint = key.fingerprint(created, algorithm, ecdh);
-    talk.status("KEY-FPR", parse::to_hex(&fingerprint).as_bytes());
+    talk.status("KEY-FPR", hex::write(&fingerprint).as_bytes());
 }
 
 fn key_data(name: &str, octets: &[u8], talk: &mut dyn Conversation) {
-    let digits = parse::to_hex(octets);
+    let digits = hex::write(octets);
     let mut rest = digits.as_str();
     while let Some((part, behind)) = rest.split_at_checked(MAX_KEY_DATA_DIGITS).filter(|(_, b)| !b.is_empty())
     {

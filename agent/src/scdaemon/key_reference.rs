@@ -8,9 +8,9 @@ use claviger_keys::Keygrip;
 
 use super::errors::scd;
 use super::holders::{self, Holder};
-use super::parse;
 use super::session::Session;
-use super::status;
+use crate::certificates::slot_called;
+use crate::hex;
 
 /// The digits of a serial number that say "OpenPGP application".
 const OPENPGP_AID: &str = "D27600012401";
@@ -38,7 +38,7 @@ impl KeyReference {
         if text.is_empty() {
             return Err(scd(Code::INV_VALUE));
         }
-        if let Some(slot) = slot(text) {
+        if let Some(slot) = slot_called(text) {
             return Ok(Self::Slot(slot));
         }
         let digits = text.bytes().take_while(u8::is_ascii_hexdigit).count();
@@ -52,18 +52,13 @@ impl KeyReference {
     }
 }
 
-/// The slot that a reference names, in any case.
-pub(super) fn slot(text: &str) -> Option<Slot> {
-    Slot::ALL.into_iter().find(|slot| status::key_reference(*slot).eq_ignore_ascii_case(text))
-}
-
 /// The slot that a reference or a bare number names.
 pub(super) fn slot_or_number(text: &str) -> Option<Slot> {
     match text {
         "1" => Some(Slot::Sign),
         "2" => Some(Slot::Decrypt),
         "3" => Some(Slot::Authenticate),
-        _ => slot(text),
+        _ => slot_called(text),
     }
 }
 
@@ -111,8 +106,7 @@ pub(super) fn check_serial(session: &Session, serial: &str) -> Result<(), Error>
 /// Refuses a fingerprint (`/` and 40 digits) of another key than the slot has; anything else is tolerated.
 fn check_fingerprint(session: &Session, slot: Slot, rest: &str) -> Result<(), Error> {
     let Some(digits) = rest.strip_prefix('/') else { return Ok(()) };
-    let wanted =
-        digits.get(..40).and_then(|digits| parse::hex(digits.as_bytes())).ok_or(scd(Code::INV_ID))?;
+    let wanted = digits.get(..40).and_then(|digits| hex::read(digits.as_bytes())).ok_or(scd(Code::INV_ID))?;
     let stored = session.facts()?.fingerprints[slot.index()];
     if stored.as_slice() == wanted { Ok(()) } else { Err(scd(Code::WRONG_SECKEY)) }
 }

@@ -16,7 +16,7 @@ use super::key_reference::{load_keys, use_by_grip};
 use super::select::switch_to;
 use super::session::Session;
 use super::{Command, certificates, parse, row, status};
-use crate::certificates::{Kind, kind};
+use crate::certificates::{Kind, kind, slot_name};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
 
@@ -186,7 +186,7 @@ async fn send_certificates(session: &mut Session, talk: &mut dyn Conversation) -
         if let Some(octets) = facts.certificate(slot)
             && let Some(number) = certinfo_type(octets)
         {
-            talk.status("CERTINFO", format!("{number} {}", status::key_reference(slot)).as_bytes());
+            talk.status("CERTINFO", format!("{number} {}", slot_name(slot)).as_bytes());
         }
     }
     Ok(())

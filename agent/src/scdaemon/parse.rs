@@ -1,4 +1,4 @@
-//! Small parsers that several families share: hexadecimal digits, decimal numbers, times, arguments that are ignored.
+//! Small parsers that several families share: decimal numbers, times, arguments that are ignored.
 
 use claviger_assuan::args::Args;
 use claviger_assuan::error::Error;
@@ -11,27 +11,6 @@ pub(super) fn nothing(_arguments: Args<'_>) -> Result<(), Error> {
 /// The argument after the options, as text; octets that are no UTF-8 are replaced and so match nothing.
 pub(super) fn text(arguments: Args<'_>) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(arguments.rest()).into_owned())
-}
-
-/// An even number of hexadecimal digits.
-pub(super) fn hex(digits: &[u8]) -> Option<Vec<u8>> {
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    digits.chunks_exact(2).map(|pair| Some(nibble(pair.first()?)? << 4 | nibble(pair.last()?)?)).collect()
-}
-
-fn nibble(digit: &u8) -> Option<u8> {
-    char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
-
-/// Upper-case hexadecimal digits.
-pub(super) fn to_hex(octets: &[u8]) -> String {
-    use std::fmt::Write as _;
-    octets.iter().fold(String::new(), |mut text, octet| {
-        let _ = write!(text, "{octet:02X}");
-        text
-    })
 }
 
 /// The elements of a flat TLV list with one-octet tags and lengths below 128 (OpenPGP card 3.4, 4.4.3.11); what does not
@@ -81,15 +60,6 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hexadecimal_digits_come_in_pairs() {
-        assert_eq!(hex(b"00fFa5"), Some(vec![0, 0xFF, 0xA5]));
-        assert_eq!(hex(b""), Some(vec![]));
-        assert_eq!(hex(b"0"), None);
-        assert_eq!(hex(b"0g"), None);
-        assert_eq!(to_hex(&[0, 0xFF, 0xA5]), "00FFA5");
-    }
 
     #[test]
     fn a_tlv_list_ends_where_it_lies() {

@@ -8,11 +8,12 @@ use claviger_cards::token::{Request as CardRequest, Slot as CardSlot};
 use claviger_keys::x509::{Certificate, pem};
 use claviger_openpgp::Form as OpenPgpForm;
 
-use super::certificates::{NoCertificate, gather, now, shelf, the_one};
+use super::certificates::{NoCertificate, gather, shelf, the_one};
 use super::errors::from_certificate;
 use super::session::{Allowed, Session};
 use super::{Command, openpgp_certificates, row};
 use crate::certificates::{self, Collection, Reference, Slot, chain};
+use crate::clock;
 
 pub(super) static COMMANDS: &[Command] = &[row!("READCERT", Unlocked, request, readcert, HELP)];
 
@@ -91,9 +92,13 @@ async fn readcert(session: &mut Session, request: Request, talk: &mut dyn Conver
         (Code::NO_SECKEY, Err(no_card)) => no_card,
         _ => error,
     })?;
-    talk.status("CERTSTATUS", certificates::worth(&entry, now()).as_bytes());
+    talk.status("CERTSTATUS", certificates::worth(&entry, clock::now()).as_bytes());
     let certificate = entry.certificate;
-    let row = if request.chain { issuers(session, &certificate).await } else { vec![certificate] };
+    let row = match reference {
+        _ if !request.chain => vec![certificate],
+        Reference::Slot(_) => chain_of(certificate, gather(session).await).await,
+        _ => chain_of(certificate, collection).await,
+    };
     for octets in written(&row, request.pem) {
         talk.data(&octets);
     }
@@ -116,13 +121,15 @@ async fn own_slot(session: &mut Session, slot: CardSlot) -> Result<Collection, E
     Ok(Collection::new(slots, shelf, Some(insertion)))
 }
 
-async fn issuers(session: &Session, certificate: &Certificate) -> Vec<Certificate> {
-    let candidates: Vec<_> = gather(session).await.entries().map(|entry| entry.certificate).collect();
-    let leaf = certificate.clone();
+async fn chain_of(leaf: Certificate, at_hand: Collection) -> Vec<Certificate> {
+    let alone = vec![leaf.clone()];
     // Signatures take their time.
-    tokio::task::spawn_blocking(move || chain::from(&leaf, &candidates, now()))
-        .await
-        .unwrap_or_else(|_| vec![certificate.clone()])
+    tokio::task::spawn_blocking(move || {
+        let candidates: Vec<_> = at_hand.entries().map(|entry| entry.certificate).collect();
+        chain::from(&leaf, &candidates, clock::now())
+    })
+    .await
+    .unwrap_or(alone)
 }
 
 /// One certificate as it is stored; of several, each without what is stored behind it, so that they can be told apart.

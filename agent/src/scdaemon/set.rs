@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::errors::scd;
 use super::session::Session;
-use super::{Command, key_reference, parse, row};
+use super::{Command, parse, row};
+use crate::certificates::slot_called;
 
 /// The longest value that comes by inquiry, in octets (GnuPG's MAXLEN_SETATTR).
 const MAX_VALUE: usize = 16_384;
@@ -122,7 +123,7 @@ async fn setattr(session: &mut Session, request: Request, talk: &mut dyn Convers
         }
         Writable::Certificate(slot) => CardRequest::PutCertificate(slot, value.to_vec()),
         Writable::Attestation => {
-            let slot = key_reference::slot(&String::from_utf8_lossy(&value));
+            let slot = slot_called(&String::from_utf8_lossy(&value));
             CardRequest::Attest(slot.ok_or(scd(Code::INV_ID))?)
         }
         Writable::KeyAttributes => {

@@ -6,16 +6,8 @@ use claviger_cards::facts::{Facts, PinStatus};
 use claviger_cards::token::Slot;
 use claviger_keys::Curve;
 
-use super::parse::to_hex;
-
-/// The reference by which GnuPG names a slot.
-pub(super) fn key_reference(slot: Slot) -> &'static str {
-    match slot {
-        Slot::Sign => "OPENPGP.1",
-        Slot::Decrypt => "OPENPGP.2",
-        Slot::Authenticate => "OPENPGP.3",
-    }
-}
+use crate::certificates::slot_name;
+use crate::hex;
 
 /// A slot's number, counted from 1.
 pub(super) fn slot_number(slot: Slot) -> usize {
@@ -168,19 +160,19 @@ fn ecc_algorithm(slot: Slot, curve: Curve) -> u8 {
 pub(super) fn key_pair(facts: &Facts, slot: Slot) -> Option<String> {
     let key = facts.public_key(slot)?;
     let created = facts.created[slot.index()];
-    let (reference, usage) = (key_reference(slot), usage(slot));
+    let (reference, usage) = (slot_name(slot), usage(slot));
     Some(format!("{} {reference} {usage} {created} {}", key.keygrip(), key.algorithm_name()))
 }
 
 /// KEYINFO of a slot whose key was read: keygrip, T for token, serial number, reference, usage.
 pub(super) fn key_info(facts: &Facts, slot: Slot) -> Option<String> {
     let grip = facts.public_key(slot)?.keygrip();
-    Some(format!("{grip} T {} {} {}", facts.serial(), key_reference(slot), usage(slot)))
+    Some(format!("{grip} T {} {} {}", facts.serial(), slot_name(slot), usage(slot)))
 }
 
 /// KEY-FPR and CA-FPR: slot and digits, where there is a fingerprint.
 pub(super) fn fingerprint(slot: Slot, fingerprint: &[u8; 20]) -> Option<String> {
-    (fingerprint != &[0; 20]).then(|| format!("{} {}", slot_number(slot), to_hex(fingerprint)))
+    (fingerprint != &[0; 20]).then(|| format!("{} {}", slot_number(slot), hex::write(fingerprint)))
 }
 
 /// KEY-TIME: slot and seconds, where there is a time.

@@ -30,7 +30,7 @@ use tokio::time::sleep;
 use super::errors::scd;
 use super::pinpad::MAX_ANSWER;
 use super::session::Session;
-use super::status;
+use crate::certificates::slot_name;
 
 /// How long a finger is waited for. Cards give up by themselves before (YubiKeys after 15 s); this is for one that does not.
 const TOUCH_DEADLINE: Duration = Duration::from_secs(60);
@@ -81,7 +81,7 @@ impl Session {
 /// The keygrip of the key that wants the touch, as far as it is known.
 fn key_in(token: &TokenHandle, slot: Slot) -> String {
     let grip = token.facts().keygrips()[slot.index()].map(|grip| grip.to_string());
-    grip.unwrap_or_else(|| status::key_reference(slot).to_owned())
+    grip.unwrap_or_else(|| slot_name(slot).to_owned())
 }
 
 fn called_off(code: Code) -> Error {

@@ -10,7 +10,7 @@ use super::errors::{parameter, scd};
 use super::key_reference;
 use super::session::Session;
 use super::{Command, certificates, row};
-use crate::certificates::Reference;
+use crate::certificates::{Reference, slot_called};
 
 /// The largest certificate, in octets (GnuPG's MAXLEN_CERTDATA).
 const MAX_CERTIFICATE: usize = 16_384;
@@ -115,7 +115,7 @@ async fn writekey(
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
     let octets = talk.inquire("KEYDATA", b"", MAX_KEY).await.map_err(|error| scd(error.code()))?;
-    let slot = key_reference::slot(&request.id).ok_or(scd(Code::INV_ID))?;
+    let slot = slot_called(&request.id).ok_or(scd(Code::INV_ID))?;
     refuse_if_occupied(session, slot, request.force)?;
     session.refuse_if_admin_is_denied()?;
     let key = SecretKey::from_keydata(octets.as_bytes()).map_err(|error| from_keydata(&error))?;

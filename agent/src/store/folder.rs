@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::{StoreError, Trouble};
+use crate::hex;
 
 /// The most files in the folder.
 pub const MAX_FILES: usize = 10_000;
@@ -72,8 +73,7 @@ impl<'a> Writer<'a> {
 
     /// Writes a certificate as PEM, named by its fingerprint.
     pub(super) fn write(&self, certificate: &Certificate) -> Result<(), StoreError> {
-        let digits: String = certificate.sha256().iter().map(|octet| format!("{octet:02X}")).collect();
-        let path = self.folder.join(digits + ".crt");
+        let path = self.folder.join(hex::write(&certificate.sha256()) + ".crt");
         let text = pem::write(pem::CERTIFICATE, certificate.bare());
         self.replace(&path, text.as_bytes()).map_err(|error| StoreError { path, trouble: error.into() })
     }
