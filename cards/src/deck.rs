@@ -14,20 +14,22 @@ mod handle;
 mod register;
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
+use crate::pkcs11::{self, ProviderConfig};
 use crate::reader::{Reader, pcsc, socket};
 use crate::token::{Insertion, TokenError};
 
 use handle::Limits;
 
-pub use handle::TokenHandle;
+pub use handle::{Carrier, TokenHandle};
 pub(crate) use register::{Arrival, Connected, Register, Source};
 
 /// How long is waited until a card that could not be opened is tried again for those who wait: at
@@ -53,6 +55,19 @@ pub struct DeckConfig {
     pub patience: Duration,
     /// How long the first scan waits for a card at the reader socket that was started before the daemon.
     pub settle: Duration,
+    /// PKCS#11 modules.
+    pub providers: Vec<ProviderConfig>,
+    /// The program that loads a module, with the arguments that make it do so; `None` where there are no providers.
+    pub helper: Option<HelperProgram>,
+}
+
+/// The program that loads PKCS#11 modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelperProgram {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
 }
 
 impl Default for DeckConfig {
@@ -65,6 +80,8 @@ impl Default for DeckConfig {
             deadline: Duration::from_secs(30),
             patience: Duration::from_secs(600),
             settle: Duration::from_millis(500),
+            providers: Vec::new(),
+            helper: None,
         }
     }
 }
@@ -248,7 +265,21 @@ impl Deck {
         self.inner.register.arrive(Arrival { reader: name.to_owned(), connect: Arc::new(connect) });
     }
 
-    /// The tokens that are present, the newest first.
+    /// A PKCS#11 token of the caller's own is there, from now until [`Deck::pull_out`].
+    pub fn plug_in_token(
+        &self,
+        facts: watch::Receiver<Arc<pkcs11::Facts>>,
+        carrier: Arc<dyn Carrier>,
+    ) -> Insertion {
+        self.inner.register.arrive_token(facts, carrier)
+    }
+
+    /// A token of the caller's own is gone.
+    pub fn pull_out(&self, insertion: Insertion) {
+        self.inner.register.depart(insertion);
+    }
+
+    /// The tokens that are present: OpenPGP cards before others, the newest first.
     #[must_use]
     pub fn tokens(&self) -> Vec<TokenHandle> {
         self.inner.register.tokens()
@@ -296,7 +327,7 @@ impl Deck {
             let watch = sources.pcsc(&self.inner);
             let doubt = self.inner.register.take_doubt();
             let trusted = trust == Trust::Events && !doubt;
-            if trusted && watch.is_hearing() && self.inner.register.has_tokens() {
+            if trusted && watch.is_hearing() && self.inner.register.has_cards() {
                 // Events say the rest. Asking costs milliseconds, which only a client that would get nothing should pay.
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! What holds keys: OpenPGP cards today, PKCS#11 tokens later. Knows no Assuan and asks no person.
+//! What holds keys: OpenPGP cards and PKCS#11 tokens. Knows no Assuan and asks no person.
 //!
 //! ```text
 //!   agent ── submit(Job) ──► TokenHandle ── bounded queue ──► worker thread ── Token ──► reader
@@ -18,6 +18,7 @@ pub mod deck;
 pub mod facts;
 pub mod finger;
 pub mod openpgp;
+pub mod pkcs11;
 pub mod reader;
 pub mod token;
 mod worker;

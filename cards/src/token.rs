@@ -8,6 +8,7 @@ use claviger_secret::Secret;
 
 use crate::facts::Facts;
 use crate::finger::{Finger, Notes};
+use crate::pkcs11;
 
 /// A thing that holds keys and is used by one thread at a time.
 pub trait Token: Send {
@@ -171,6 +172,8 @@ pub enum Request {
     Reset,
     /// Powers the card down. → [`Reply::Done`].
     PowerDown,
+    /// What only a PKCS#11 token does.
+    Pkcs11(pkcs11::Request),
 }
 
 impl Request {
@@ -202,6 +205,7 @@ impl Request {
             Self::Apdu { .. } => "raw command",
             Self::Reset => "reset",
             Self::PowerDown => "power down",
+            Self::Pkcs11(request) => request.name(),
         }
     }
 }
@@ -440,6 +444,17 @@ pub enum TokenError {
     /// A refusal: this card cannot do it.
     #[error("the card cannot do this: {0}")]
     NotSupported(&'static str),
+    /// A refusal: the token has no such key or certificate any more.
+    #[error("there is no such object on the token any more; look at it anew (SERIALNO)")]
+    NoObject,
+    /// A PKCS#11 module said something that is none of the above.
+    #[error("{function}: the token's module answered {name}")]
+    Module {
+        /// The function of PKCS#11 that said so.
+        function: String,
+        /// What, by its name in PKCS#11.
+        name: String,
+    },
     /// The card answered with a status word that is none of the above.
     #[error("{operation}: the card answered {sw:04X}")]
     Status {

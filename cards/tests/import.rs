@@ -54,7 +54,7 @@ async fn imported_keys_are_the_keys_that_they_were() {
         let token = tokens(&deck, 1).await.remove(0);
         let request = Request::Import { slot, force: true, created, key: Box::new(key) };
         submit(&token, request).await.unwrap();
-        let written = token.facts().fingerprints[slot.index()];
+        let written = token.card().unwrap().fingerprints[slot.index()];
         let written: String = written.iter().map(|octet| format!("{octet:02X}")).collect();
         assert_eq!(written, fingerprint, "{}", public.algorithm_name());
         // In its next stay the card is asked itself.

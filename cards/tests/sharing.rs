@@ -91,7 +91,7 @@ fn the_first_command_after_any_disturbance_works() {
 
 async fn tries(token: &TokenHandle) -> u8 {
     submit(token, Request::Refresh).await.unwrap();
-    token.facts().pin_status.tries(claviger_cards::token::PinRef::User)
+    token.card().unwrap().pin_status.tries(claviger_cards::token::PinRef::User)
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_neighbour_that_resets_the_card_is_no_removal() {
         decipher_again(&token).await;
         event(&mut events, Change::Reset).await;
         assert!(token.is_present());
-        assert_eq!(token.facts().resets, 1);
+        assert_eq!(token.card().unwrap().resets, 1);
         assert!(card.tell("count").contains("leaks=0"));
     });
 }
@@ -167,7 +167,7 @@ fn a_neighbour_that_holds_the_card_too_long_makes_us_busy_and_is_named() {
         drop(holder);
         let served = timeout(PATIENCE, async { while submit(&token, Request::Refresh).await.is_err() {} });
         served.await.unwrap();
-        assert_eq!(token.facts().signature_counter, None, "what was given up is not carried out");
+        assert_eq!(token.card().unwrap().signature_counter, None, "what was given up is not carried out");
     });
 }
 

@@ -83,7 +83,7 @@ async fn a_card_shows_itself_and_costs_no_more_than_the_table_says() {
         card.cost(async { drop(submit(&token, Request::Sign(vec![7; 32])).await.unwrap()) }).await;
     assert!(first <= 3, "first signature: {first}");
     decipher(&card, &token).await;
-    assert_eq!(token.facts().signature_counter, Some(1));
+    assert_eq!(token.card().unwrap().signature_counter, Some(1));
 }
 
 /// What `gpg --card-status` makes the agent ask for.
@@ -129,7 +129,7 @@ async fn a_signature_with_a_forced_pin_and_without() {
     let card = world.plug(&[]);
     let token = tokens(&world.deck, 1).await.remove(0);
     submit(&token, generate(Slot::Sign)).await.unwrap();
-    assert!(token.facts().pin_status.forced(), "a fresh card forces the PIN");
+    assert!(token.card().unwrap().pin_status.forced(), "a fresh card forces the PIN");
     for _ in 0..2 {
         let (signed, cost) = card.cost(submit(&token, Request::Sign(vec![7; 32]))).await;
         assert!(matches!(signed.unwrap(), Reply::Signature(octets) if octets.len() == 64));
@@ -170,11 +170,11 @@ async fn a_wrong_pin_is_counted_and_the_right_one_fills_up() {
     let wrong = common::submit_with(&token, Request::Verify(PinRef::User), "000000", "").await;
     assert!(matches!(wrong, Err(TokenError::WrongPin { pin: PinRef::User, .. })), "{wrong:?}");
     submit(&token, Request::Refresh).await.unwrap();
-    assert_eq!(token.facts().pin_status.tries(PinRef::User), 2);
+    assert_eq!(token.card().unwrap().pin_status.tries(PinRef::User), 2);
     submit(&token, Request::Verify(PinRef::User)).await.unwrap();
-    assert_eq!(token.facts().pin_status.tries(PinRef::User), 3);
+    assert_eq!(token.card().unwrap().pin_status.tries(PinRef::User), 3);
     submit(&token, Request::Refresh).await.unwrap();
-    assert_eq!(token.facts().pin_status.tries(PinRef::User), 3);
+    assert_eq!(token.card().unwrap().pin_status.tries(PinRef::User), 3);
 }
 
 #[tokio::test]
@@ -236,11 +236,14 @@ async fn three_certificates_are_read_with_three_commands_and_each_is_its_slot_s(
     read.unwrap();
     assert_eq!(cost, 3);
     for (slot, octet) in Slot::ALL.into_iter().zip(1..) {
-        assert_eq!(token.facts().certificate(slot).map(|octets| octets.to_vec()), Some(vec![octet; 600]));
+        assert_eq!(
+            token.card().unwrap().certificate(slot).map(|octets| octets.to_vec()),
+            Some(vec![octet; 600])
+        );
     }
     submit(&token, Request::PutCertificate(Slot::Decrypt, Vec::new())).await.unwrap();
     submit(&token, Request::Certificates).await.unwrap();
-    assert_eq!(token.facts().certificates[1], CertificateState::Absent);
+    assert_eq!(token.card().unwrap().certificates[1], CertificateState::Absent);
     assert_eq!(card.cost(submit(&token, Request::Certificates)).await.1, 0);
 }
 
@@ -270,7 +273,7 @@ async fn a_kdf_card_loses_no_try() {
     submit(&token, Request::Verify(PinRef::User)).await.unwrap();
     submit(&token, Request::Verify(PinRef::Admin)).await.unwrap();
     submit(&token, Request::Refresh).await.unwrap();
-    let status = token.facts().pin_status;
+    let status = token.card().unwrap().pin_status;
     assert_eq!((status.tries(PinRef::User), status.tries(PinRef::Admin)), (3, 3));
     submit(&token, Request::ChangePin(PinRef::User)).await.unwrap();
     submit(&token, Request::Verify(PinRef::User)).await.unwrap();
@@ -330,8 +333,8 @@ async fn a_factory_reset_by_raw_commands_ends_with_a_usable_card() {
         assert!(matches!(done, Reply::Apdu(octets) if octets == [0x90, 0]));
     }
     submit(&token, Request::Reset).await.unwrap();
-    assert!(!token.facts().has_fingerprint(Slot::Sign));
-    assert_eq!(token.facts().pin_status.tries(PinRef::Admin), 3);
+    assert!(!token.card().unwrap().has_fingerprint(Slot::Sign));
+    assert_eq!(token.card().unwrap().pin_status.tries(PinRef::Admin), 3);
     submit(&token, Request::Verify(PinRef::Admin)).await.unwrap();
 }
 
@@ -403,7 +406,7 @@ async fn a_dropped_job_that_has_not_begun_is_not_carried_out() {
     assert!(tokio::time::timeout(Duration::from_millis(50), late).await.is_err());
     slow.await.unwrap();
     submit(&token, Request::Object(DataObject::PinStatus)).await.unwrap();
-    assert_eq!(token.facts().signature_counter, None);
+    assert_eq!(token.card().unwrap().signature_counter, None);
     wait_until("the card's log", || log_lines(&card.log) == 3);
 }
 

@@ -88,7 +88,7 @@ fn command(text: &[u8]) -> Vec<u8> {
 }
 
 async fn apdu(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
-    let octets = session.token()?.facts().atr.clone();
+    let octets = session.token()?.card().ok_or(scd(Code::NOT_SUPPORTED))?.atr.clone();
     match request.atr {
         Atr::No => {}
         Atr::Status => talk.status("CARD-ATR", hex::write(&octets).as_bytes()),

@@ -1,11 +1,13 @@
 //! LISTCERTS and DELCERT, and what all commands about certificates share: reading what is at hand, and finding the one that
 //! a client means. Claviger's own; no command of GnuPG's tells which certificates an OpenPGP card holds.
 
+use std::sync::Arc;
+
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::deck::TokenHandle;
-use claviger_cards::facts::CertificateState;
+use claviger_cards::facts::{CertificateState, Facts};
 use claviger_cards::token::{Job, Request as CardRequest, Slot as CardSlot};
 use claviger_keys::x509::{Certificate, X509Error};
 
@@ -245,14 +247,17 @@ pub(super) async fn gather(session: &Session) -> Collection {
     for token in own.iter().cloned().chain(others) {
         load_keys(&token).await;
         load(&token).await;
-        slots.extend(Slot::all_of(token.insertion(), &token.facts()));
+        if let Some(card) = token.card() {
+            slots.extend(Slot::all_of(token.insertion(), &card));
+        }
     }
     Collection::new(slots, shelf(session).await, own.map(|own| own.insertion()))
 }
 
 /// Reads the certificates of a card, as far as that was not done. Those that cannot be read count as none for the moment.
 pub(super) async fn load(token: &TokenHandle) {
-    if token.facts().certificates.contains(&CertificateState::Unread)
+    let unread = |card: Arc<Facts>| card.certificates.contains(&CertificateState::Unread);
+    if token.card().is_some_and(unread)
         && let Err(error) = token.submit(Job::new(CardRequest::Certificates)).await
     {
         tracing::info!(%error, "no certificates");

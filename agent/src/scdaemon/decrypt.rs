@@ -45,7 +45,8 @@ async fn pkdecrypt(session: &mut Session, id: String, talk: &mut dyn Conversatio
     if id.is_empty() || session.data.is_empty() {
         return Err(scd(Code::INV_VALUE));
     }
-    let slot = key_reference::find(session, &id, Slot::Decrypt, &[], Code::NO_SECKEY).await?;
+    let place = key_reference::find(session, &id, Slot::Decrypt, &[], Code::NO_SECKEY).await?;
+    let slot = place.slot().ok_or(scd(Code::NOT_SUPPORTED))?;
     load_key(session, slot).await?;
     let facts = session.facts()?;
     let key = facts.public_key(slot);

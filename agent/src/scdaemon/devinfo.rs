@@ -69,7 +69,7 @@ fn list(deck: &Deck, talk: &mut dyn Conversation) -> Result<(), Error> {
     let tokens = deck.tokens();
     talk.status("DEVINFO_START", b"");
     for token in &tokens {
-        let facts = token.facts();
+        let Some(facts) = token.card() else { continue };
         let line = format!("{} {} openpgp", status::card_type(&facts), facts.serial());
         talk.status("DEVICE", line.as_bytes());
     }

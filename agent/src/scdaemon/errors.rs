@@ -35,6 +35,8 @@ pub(super) fn from_token(error: TokenError) -> Error {
         TokenError::BadKey(_) => Code::BAD_SECKEY,
         TokenError::BadValue(_) => Code::INV_VALUE,
         TokenError::NotSupported(_) => Code::NOT_SUPPORTED,
+        TokenError::NoObject => Code::NOT_FOUND,
+        TokenError::Module { .. } => return scd(Code::CARD).with_text(error.to_string()),
         TokenError::Status { sw, .. } => status_word(*sw),
         TokenError::Malformed { .. } => Code::CARD,
     };

@@ -11,6 +11,7 @@
 //! that does not help, readers are asked for cards that have come this moment.
 
 use claviger_cards::deck::TokenHandle;
+use claviger_cards::pkcs11::KeyNumber;
 use claviger_cards::token::{PinRef, Slot};
 use claviger_keys::Keygrip;
 use tokio::time::Instant;
@@ -19,10 +20,37 @@ use super::key_reference::load_keys;
 use super::perform::LAST_TRY;
 use super::session::Session;
 
-/// A card that has a key.
+/// A token that has a key.
 pub(super) struct Holder {
     pub(super) token: TokenHandle,
-    pub(super) slot: Slot,
+    pub(super) place: Place,
+}
+
+/// Where on its token a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a slot of an OpenPGP card.
+    Slot(Slot),
+    /// On a PKCS#11 token.
+    Key(KeyNumber),
+}
+
+impl Place {
+    /// The slot, on an OpenPGP card.
+    pub(super) fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Slot(slot) => Some(slot),
+            Self::Key(_) => None,
+        }
+    }
+}
+
+/// Where on a token the key with this keygrip is, for all that was read of it.
+pub(super) fn place_of(token: &TokenHandle, grip: &Keygrip) -> Option<Place> {
+    if let Some(card) = token.card() {
+        return card.slot_of(grip).map(Place::Slot);
+    }
+    token.pkcs11()?.key_of(grip).map(|key| Place::Key(key.number))
 }
 
 /// What speaks against a card; the least is chosen.
@@ -73,32 +101,32 @@ fn known(session: &Session, own: Option<&TokenHandle>, grip: &Keygrip) -> Vec<Ho
     let is_own = |token: &TokenHandle| own.is_some_and(|own| own.insertion() == token.insertion());
     let others = session.hub.deck.tokens().into_iter().filter(|token| !is_own(token));
     let all = own.cloned().into_iter().chain(others).filter(TokenHandle::is_present);
-    all.filter_map(|token| token.facts().slot_of(grip).map(|slot| Holder { token, slot })).collect()
+    all.filter_map(|token| place_of(&token, grip).map(|place| Holder { token, place })).collect()
 }
 
 async fn first_of_others(session: &Session, grip: &Keygrip) -> Option<Holder> {
     for token in session.hub.deck.tokens() {
         load_keys(&token).await;
-        if let Some(slot) = token.facts().slot_of(grip) {
-            return Some(Holder { token, slot });
+        if let Some(place) = place_of(&token, grip) {
+            return Some(Holder { token, place });
         }
     }
     None
 }
 
-fn rank(session: &Session, Holder { token, slot }: &Holder) -> Rank {
+fn rank(session: &Session, Holder { token, place }: &Holder) -> Rank {
     let own = session.token().is_ok_and(|own| own.insertion() == token.insertion());
     Rank {
         not_demanded: !(own && session.has_demanded()),
-        asks: asks(session, token, *slot),
+        asks: asks(session, token, *place),
         waiting: token.pending(),
         not_own: !own,
     }
 }
 
-fn asks(session: &Session, token: &TokenHandle, slot: Slot) -> Asks {
+fn asks(session: &Session, token: &TokenHandle, place: Place) -> Asks {
+    let (Some(facts), Some(slot)) = (token.card(), place.slot()) else { return Asks::Nobody };
     let pin = if slot == Slot::Sign { PinRef::Sign } else { PinRef::User };
-    let facts = token.facts();
     let forced = pin == PinRef::Sign && facts.pin_status.forced();
     let remembered = || session.hub.pins.has(token.insertion(), pin, Instant::now());
     match facts.pin_status.tries(pin) {

@@ -219,7 +219,7 @@ fn describe_status_word(word: &str) -> &'static str {
 pub(super) fn dump(hub: &Hub) {
     tracing::info!(sessions = hub.connections(), readers = ?hub.deck.readers(), "state");
     for token in hub.deck.tokens() {
-        let facts = token.facts();
+        let Some(facts) = token.card() else { continue };
         tracing::info!(
             serial = facts.serial(),
             reader = facts.reader,

@@ -1,13 +1,15 @@
 //! How a client names a key: by slot, by keygrip, by serial number and fingerprint; and the card that has it.
 
+use std::sync::Arc;
+
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::deck::TokenHandle;
-use claviger_cards::facts::KeyState;
+use claviger_cards::facts::{Facts, KeyState};
 use claviger_cards::token::{Job, Request, Slot};
 use claviger_keys::Keygrip;
 
 use super::errors::scd;
-use super::holders::{self, Holder};
+use super::holders::{self, Holder, Place};
 use super::session::Session;
 use crate::certificates::slot_called;
 use crate::hex;
@@ -63,7 +65,7 @@ pub(super) fn slot_or_number(text: &str) -> Option<Slot> {
 }
 
 /// Finds the key that `text` names for an operation which `slot` serves, selects the card that is to carry it out, and
-/// returns the slot that holds the key: `slot` itself, or one of `others`.
+/// returns where the key is there: on an OpenPGP card `slot` itself, or one of `others`.
 ///
 /// # Errors
 /// `unknown` for a keygrip that no card here has; else the codes of GnuPG.
@@ -73,27 +75,27 @@ pub(super) async fn find(
     slot: Slot,
     others: &[Slot],
     unknown: Code,
-) -> Result<Slot, Error> {
+) -> Result<Place, Error> {
     let serves = |found: Slot| found == slot || others.contains(&found);
     match KeyReference::parse(text)? {
-        KeyReference::Slot(found) if serves(found) => Ok(found),
+        KeyReference::Slot(found) if serves(found) => Ok(Place::Slot(found)),
         KeyReference::Slot(_) => Err(scd(Code::INV_ID)),
         KeyReference::Grip(grip) => {
             let mut holders = holders::of(session, &grip).await;
             if holders.is_empty() {
                 return Err(scd(unknown));
             }
-            holders.retain(|holder| serves(holder.slot));
+            holders.retain(|holder| holder.place.slot().is_none_or(serves));
             let best = holders::best(session, holders).ok_or(scd(Code::INV_ID))?;
             if !is_own(session, &best) {
                 session.select(best.token, false);
             }
-            Ok(best.slot)
+            Ok(best.place)
         }
         KeyReference::Serial(serial, rest) => {
             check_serial(session, &serial)?;
             check_fingerprint(session, slot, &rest)?;
-            Ok(slot)
+            Ok(Place::Slot(slot))
         }
     }
 }
@@ -111,14 +113,14 @@ fn check_fingerprint(session: &Session, slot: Slot, rest: &str) -> Result<(), Er
     if stored.as_slice() == wanted { Ok(()) } else { Err(scd(Code::WRONG_SECKEY)) }
 }
 
-/// Has the card that has this key serve this command, the session's own before others; returns the key's slot. As in
+/// Has the token that has this key serve this command, the session's own before others; returns where it is there. As in
 /// GnuPG, the session keeps its card: it only asks.
-pub(super) async fn use_by_grip(session: &mut Session, grip: &Keygrip) -> Result<Option<Slot>, Error> {
+pub(super) async fn use_by_grip(session: &mut Session, grip: &Keygrip) -> Result<Option<Place>, Error> {
     let Some(first) = holders::of(session, grip).await.into_iter().next() else { return Ok(None) };
     if !is_own(session, &first) {
         session.borrow(first.token);
     }
-    Ok(Some(first.slot))
+    Ok(Some(first.place))
 }
 
 fn is_own(session: &Session, holder: &Holder) -> bool {
@@ -128,8 +130,9 @@ fn is_own(session: &Session, holder: &Holder) -> bool {
 /// Makes sure that the public keys of a card were read. A slot that cannot be read counts as empty for the moment; an
 /// operation on it brings its own error.
 pub(super) async fn load_keys(token: &TokenHandle) {
+    let unread = |card: Arc<Facts>, slot: Slot| matches!(card.public_keys[slot.index()], KeyState::Unread);
     for slot in Slot::ALL {
-        if matches!(token.facts().public_keys[slot.index()], KeyState::Unread)
+        if token.card().is_some_and(|card| unread(card, slot))
             && let Err(error) = token.submit(Job::new(Request::PublicKey(slot))).await
         {
             tracing::debug!(%error, ?slot, "no public key");

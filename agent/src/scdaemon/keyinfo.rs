@@ -6,7 +6,7 @@ use claviger_assuan::error::{Code, Error};
 use claviger_cards::token::Slot;
 
 use super::errors::scd;
-use super::holders::{self, Holder};
+use super::holders::{self, Holder, Place};
 use super::key_reference::load_keys;
 use super::session::Session;
 use super::{Command, parse, row, status};
@@ -52,13 +52,16 @@ async fn keyinfo(session: &mut Session, request: Request, talk: &mut dyn Convers
     session.speaks_24 = true;
     let keys = keys(session).await;
     let found = match &request.which {
-        Which::Keys(slots) => keys.into_iter().filter(|key| slots.contains(&key.slot)).collect(),
+        Which::Keys(slots) => keys
+            .into_iter()
+            .filter(|key| key.place.slot().is_some_and(|slot| slots.contains(&slot)))
+            .collect(),
         Which::Named(grip) => {
             let named = keys.into_iter().filter(|key| is_named(key, grip)).collect();
             vec![holders::best(session, named).ok_or(scd(Code::NOT_FOUND))?]
         }
     };
-    for line in found.iter().filter_map(|key| status::key_info(&key.token.facts(), key.slot)) {
+    for line in found.iter().filter_map(line) {
         if request.data {
             talk.data(format!("{line}\n").as_bytes());
         } else {
@@ -73,13 +76,17 @@ async fn keys(session: &Session) -> Vec<Holder> {
     let mut keys = Vec::new();
     for token in session.hub.deck.tokens() {
         load_keys(&token).await;
-        keys.extend(Slot::ALL.map(|slot| Holder { token: token.clone(), slot }));
+        keys.extend(Slot::ALL.map(|slot| Holder { token: token.clone(), place: Place::Slot(slot) }));
     }
     keys
 }
 
 fn is_named(key: &Holder, grip: &str) -> bool {
-    key.token.facts().keygrips()[key.slot.index()].is_some_and(|own| own.to_string() == grip)
+    grip.parse().is_ok_and(|grip| holders::place_of(&key.token, &grip) == Some(key.place))
+}
+
+fn line(key: &Holder) -> Option<String> {
+    status::key_info(&*key.token.card()?, key.place.slot()?)
 }
 
 #[cfg(test)]

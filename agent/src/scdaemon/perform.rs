@@ -154,10 +154,11 @@ impl Session {
         let names_the_card = prompt::names_the_card(need.purpose);
         let holder = if names_the_card { self.object(DataObject::Name).await? } else { None };
         let counts = need.purpose == PinPurpose::Unlock(PinRef::Sign);
-        if counts && token.facts().signature_counter.is_none() {
+        let card = token.card().ok_or(scd(Code::UNSUPPORTED_OPERATION))?;
+        if counts && card.signature_counter.is_none() {
             self.read(Request::SignatureCounter).await?;
         }
-        let facts = token.facts();
+        let facts = token.card().ok_or(scd(Code::UNSUPPORTED_OPERATION))?;
         let counter = facts.signature_counter.filter(|_| counts);
         Ok(prompt::text(need.purpose, need.tries_left, &facts.serial(), &holder.unwrap_or_default(), counter))
     }

@@ -88,7 +88,8 @@ async fn slot_of(session: &mut Session, id: &str) -> Result<Slot, Error> {
     match KeyReference::parse(id) {
         Ok(KeyReference::Slot(slot)) => Ok(slot),
         Ok(KeyReference::Grip(grip)) => {
-            key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))
+            let place = key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))?;
+            place.slot().ok_or(scd(Code::NOT_SUPPORTED))
         }
         Ok(KeyReference::Serial(..)) | Err(_) => Err(scd(Code::INV_ID)),
     }

@@ -140,7 +140,7 @@ async fn find(session: &mut Session, request: &SerialnoRequest) -> Result<String
     };
     if raw {
         session.select(token.clone(), true);
-    } else if token.facts().terminated {
+    } else if token.card().is_some_and(|card| card.terminated) {
         return Err(scd(Code::OBJ_TERM_STATE));
     }
     Ok(request.demand.clone().unwrap_or_else(|| serial_of(&token, raw)))

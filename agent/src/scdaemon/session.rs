@@ -106,11 +106,11 @@ impl Session {
         self.selected.as_ref().map(|selected| selected.token.clone()).ok_or(scd(Code::CARD_NOT_PRESENT))
     }
 
-    /// What is known of the selected card; refused if it was selected as `undefined`.
+    /// What is known of the selected card; refused if it was selected as `undefined`, or is a PKCS#11 token.
     pub(super) fn facts(&self) -> Result<Arc<Facts>, Error> {
         match &self.selected {
             Some(selected) if selected.raw => Err(scd(Code::UNSUPPORTED_OPERATION)),
-            Some(selected) => Ok(selected.token.facts()),
+            Some(selected) => selected.token.card().ok_or(scd(Code::UNSUPPORTED_OPERATION)),
             None => Err(scd(Code::CARD_NOT_PRESENT)),
         }
     }

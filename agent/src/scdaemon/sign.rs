@@ -97,8 +97,9 @@ async fn pksign(
     if request.hash.is_some() {
         digest_of(&session.data, request.hash)?;
     }
-    let slot =
+    let place =
         key_reference::find(session, &request.id, Slot::Sign, &[Slot::Authenticate], Code::NO_SECKEY).await?;
+    let slot = place.slot().ok_or(scd(Code::NOT_SUPPORTED))?;
     let rsa = is_rsa(session, slot).await?;
     let input = if request.hash.is_none() && signs_messages(&*session.facts()?, slot) {
         message_of(&session.data)?.to_vec()
@@ -151,9 +152,10 @@ async fn pkauth(
     request: PkauthRequest,
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
-    let slot =
+    let place =
         key_reference::find(session, &request.id, Slot::Authenticate, &[], Code::UNSUPPORTED_OPERATION)
             .await?;
+    let slot = place.slot().ok_or(scd(Code::NOT_SUPPORTED))?;
     let rsa = is_rsa(session, slot).await?;
     if request.challenge {
         let input = challenge(&*session.facts()?, slot)?;

@@ -80,7 +80,7 @@ impl Session {
 
 /// The keygrip of the key that wants the touch, as far as it is known.
 fn key_in(token: &TokenHandle, slot: Slot) -> String {
-    let grip = token.facts().keygrips()[slot.index()].map(|grip| grip.to_string());
+    let grip = token.card().and_then(|card| card.keygrips()[slot.index()]).map(|grip| grip.to_string());
     grip.unwrap_or_else(|| slot_name(slot).to_owned())
 }
 

@@ -11,6 +11,7 @@ use claviger_keys::Keygrip;
 use tokio::time::{Instant, sleep_until};
 
 use super::errors::{parameter, scd};
+use super::holders;
 use super::key_reference::load_keys;
 use super::select::has_serial;
 use super::session::Session;
@@ -140,11 +141,11 @@ async fn arrival(
 
 async fn is_it(token: &TokenHandle, wanted: &Wanted) -> bool {
     match wanted {
-        Wanted::Any => !token.facts().terminated,
+        Wanted::Any => !token.card().is_some_and(|card| card.terminated),
         Wanted::Serial(serial) => has_serial(token, serial),
         Wanted::Key(grip) => {
             load_keys(token).await;
-            token.facts().slot_of(grip).is_some()
+            holders::place_of(token, grip).is_some()
         }
     }
 }

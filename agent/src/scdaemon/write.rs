@@ -86,7 +86,8 @@ async fn slot_to_write(session: &mut Session, id: &str) -> Result<Slot, Error> {
     match Reference::parse(id.as_bytes()) {
         Ok(Reference::Slot(slot)) => Ok(slot),
         Ok(Reference::Keygrip(grip)) => {
-            key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))
+            let place = key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))?;
+            place.slot().ok_or(scd(Code::NOT_SUPPORTED))
         }
         Ok(reference @ (Reference::SlotOf(..) | Reference::Fingerprint(_))) => {
             let collection = certificates::gather(session).await;

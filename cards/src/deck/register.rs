@@ -8,13 +8,14 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, info_span, warn};
 
-use crate::deck::handle::Limits;
-use crate::deck::{Change, DeckEvent, Pinpads, ScanError, TokenHandle};
+use crate::deck::handle::{CardWay, Limits};
+use crate::deck::{Carrier, Change, DeckEvent, Pinpads, ScanError, TokenHandle};
 use crate::facts::Facts;
 use crate::openpgp::{Lengths, OpenPgp};
+use crate::pkcs11;
 use crate::reader::{Reader, pcsc};
 use crate::token::{Insertion, Token, TokenError};
-use crate::worker::{self, Gate, News, Order, QUEUE};
+use crate::worker::{self, Gate, News, QUEUE};
 
 /// Events that a slow listener may lag behind before it misses some.
 const EVENTS: usize = 64;
@@ -57,6 +58,8 @@ struct State {
     last: u64,
     /// The newest last.
     cards: Vec<Card>,
+    /// PKCS#11 tokens, the newest last.
+    guests: Vec<Guest>,
     readers: Vec<(Source, String)>,
     doubt: bool,
     lengths: Vec<(String, Vec<u8>, Lengths)>,
@@ -74,6 +77,12 @@ struct Card {
     arrival: Arc<Arrival>,
     removed: watch::Sender<bool>,
     stage: Stage,
+}
+
+/// A PKCS#11 token.
+struct Guest {
+    token: TokenHandle,
+    removed: watch::Sender<bool>,
 }
 
 enum Stage {
@@ -122,18 +131,50 @@ impl Register {
         insertion
     }
 
-    /// A card is gone. Asking twice does no harm.
+    /// A PKCS#11 token is there, until it is said to [depart](Self::depart).
+    pub(crate) fn arrive_token(
+        &self,
+        facts: watch::Receiver<Arc<pkcs11::Facts>>,
+        carrier: Arc<dyn Carrier>,
+    ) -> Insertion {
+        let mut state = self.state();
+        state.last += 1;
+        let insertion = Insertion(state.last);
+        let removed = watch::Sender::new(false);
+        let token = TokenHandle::token_at(insertion, removed.subscribe(), facts, carrier);
+        info!(serial = token.serial(), insertion = insertion.0, "token arrived");
+        self.tell(Change::Inserted, insertion, token.serial());
+        state.guests.push(Guest { token, removed });
+        drop(state);
+        self.changed();
+        insertion
+    }
+
+    /// A card or token is gone. Asking twice does no harm.
     pub(crate) fn depart(&self, insertion: Insertion) {
+        self.depart_token(insertion);
         let mut state = self.state();
         let Some(at) = state.cards.iter().position(|card| card.insertion == insertion) else { return };
         let card = state.cards.remove(at);
         info!(reader = card.arrival.reader, insertion = insertion.0, "card departed");
         card.removed.send_replace(true);
         if let Stage::Token(token) = &card.stage {
-            // With a full queue the worker sees by itself that the card is gone.
-            let _ = token.orders.try_send(Order::Stop);
+            token.stop();
             self.tell(Change::Removed, insertion, token.serial());
         }
+        drop(state);
+        self.changed();
+    }
+
+    fn depart_token(&self, insertion: Insertion) {
+        let mut state = self.state();
+        let Some(at) = state.guests.iter().position(|guest| guest.token.insertion() == insertion) else {
+            return;
+        };
+        let guest = state.guests.remove(at);
+        info!(serial = guest.token.serial(), insertion = insertion.0, "token departed");
+        guest.removed.send_replace(true);
+        self.tell(Change::Removed, insertion, guest.token.serial());
         drop(state);
         self.changed();
     }
@@ -146,8 +187,9 @@ impl Register {
     }
 
     pub(crate) fn clear(&self) {
-        let all: Vec<_> = self.state().cards.iter().map(|card| card.insertion).collect();
-        for insertion in all {
+        let cards: Vec<_> = self.state().cards.iter().map(|card| card.insertion).collect();
+        let guests: Vec<_> = self.state().guests.iter().map(|guest| guest.token.insertion()).collect();
+        for insertion in cards.into_iter().chain(guests) {
             self.depart(insertion);
         }
         self.state().readers.clear();
@@ -160,13 +202,14 @@ impl Register {
         self.state().readers.iter().map(|(_, name)| name.clone()).collect()
     }
 
+    /// OpenPGP cards before other tokens, the newest first.
     pub(crate) fn tokens(&self) -> Vec<TokenHandle> {
         let state = self.state();
-        let tokens = state.cards.iter().rev().filter_map(|card| match &card.stage {
+        let cards = state.cards.iter().rev().filter_map(|card| match &card.stage {
             Stage::Token(token) => Some(token.clone()),
             Stage::Opening | Stage::NotOurs | Stage::Unusable(_) => None,
         });
-        tokens.collect()
+        cards.chain(state.guests.iter().rev().map(|guest| guest.token.clone())).collect()
     }
 
     /// Whether this stay goes on, for all that is known here.
@@ -184,7 +227,13 @@ impl Register {
         self.depart(insertion);
     }
 
+    /// Whether there is a card or a token that can be used.
     pub(crate) fn has_tokens(&self) -> bool {
+        self.has_cards() || !self.state().guests.is_empty()
+    }
+
+    /// Whether there is a card that can be used.
+    pub(crate) fn has_cards(&self) -> bool {
         self.state().cards.iter().any(|card| matches!(card.stage, Stage::Token(_)))
     }
 
@@ -287,15 +336,8 @@ impl Register {
         let (orders, mut queue) = mpsc::channel(QUEUE);
         let facts = watch::Sender::new(token.facts());
         let Some(removed) = self.removed(insertion) else { return };
-        let handle = TokenHandle {
-            insertion,
-            orders,
-            facts: facts.subscribe(),
-            phase: gate.phase(),
-            removed,
-            pending: Arc::default(),
-            limits: self.limits,
-        };
+        let way = CardWay { orders, facts: facts.subscribe(), phase: gate.phase(), limits: self.limits };
+        let handle = TokenHandle::card_at(insertion, removed, way);
         self.set_stage(insertion, Stage::Token(handle));
         worker::run(&mut token, gate, &mut queue, &facts, |news| match news {
             News::Reset => self.tell(Change::Reset, insertion, facts.borrow().serial()),

@@ -162,6 +162,7 @@ fn carry_out(
         Request::Apdu { command, more } => session.raw(command, *more),
         Request::Reset => session.reset(false),
         Request::PowerDown => session.reset(true),
+        Request::Pkcs11(_) => Err(TokenError::NotSupported("this is an OpenPGP card")),
     }
 }
 

@@ -98,7 +98,7 @@ async fn prepare(proxy: &Proxy) {
     let deck = deck();
     let token = common::tokens(&deck, 1).await.remove(0);
     world::with_decryption_key(&token).await;
-    assert!(token.facts().has_fingerprint(Slot::Decrypt));
+    assert!(token.card().unwrap().has_fingerprint(Slot::Decrypt));
     deck.shutdown();
 }
 
@@ -128,7 +128,7 @@ async fn one(
     timeout(IN_TIME + RECOVERY, again).await.unwrap_or_else(|_| panic!("{fault:?}: a hang afterwards"));
     let token = deck.tokens().remove(0);
     submit(&token, Request::Refresh).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-    assert_eq!(token.facts().pin_status.tries(PinRef::User), 3, "{fault:?}");
+    assert_eq!(token.card().unwrap().pin_status.tries(PinRef::User), 3, "{fault:?}");
     assert!(card.tell("count").contains("leaks=0"));
     deck.shutdown();
     (took, ended)
