@@ -10,7 +10,7 @@ use claviger_keys::Keygrip;
 
 use super::errors::scd;
 use super::session::Session;
-use super::{Command, key_reference, parse, row, status};
+use super::{Command, key_reference, parse, row, status, token_attributes};
 use crate::certificates::slot_name;
 
 pub(super) static COMMANDS: &[Command] = &[row!("GETATTR", WithCard, request, getattr, HELP)];
@@ -113,12 +113,23 @@ async fn getattr(session: &mut Session, request: Request, talk: &mut dyn Convers
         return Err(scd(Code::INV_VALUE));
     }
     let (name, attribute) = find(&request.name).ok_or(scd(Code::INV_NAME))?;
+    if let Some(keys) = session.hub.tokens.keys_of(&session.token()?) {
+        return token_attributes::send(session, &keys, (name, attribute), talk).await;
+    }
     match attribute {
         Attribute::PinStatus => session.refresh().await?,
         Attribute::SignatureCounter => drop(session.read(CardRequest::SignatureCounter).await?),
         _ => {}
     }
     send(session, name, attribute, talk).await
+}
+
+/// The key that a name such as `$SIGNKEYID` stands for.
+pub(super) fn slot_meant_by(name: &str) -> Option<Slot> {
+    match find(name)? {
+        (_, Attribute::Reference(slot)) => Some(slot),
+        _ => None,
+    }
 }
 
 fn find(name: &str) -> Option<(&'static str, Attribute)> {

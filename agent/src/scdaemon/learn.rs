@@ -15,7 +15,7 @@ use super::errors::{parameter, scd};
 use super::key_reference::{load_keys, use_by_grip};
 use super::select::switch_to;
 use super::session::Session;
-use super::{Command, certificates, parse, row, status};
+use super::{Command, certificates, learn_token, parse, row, status};
 use crate::certificates::{Kind, kind, slot_name};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
@@ -57,9 +57,11 @@ sake: what is remembered of a card is never older than its last change.
   S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>";
 
 /// What LEARN is asked for.
-struct Request {
-    force: bool,
-    keys_only: bool,
+pub(super) struct Request {
+    pub(super) force: bool,
+    pub(super) keys_only: bool,
+    /// Look at a token anew.
+    pub(super) reread: bool,
     /// A card's serial number.
     demand: Option<String>,
     /// A key that the card has.
@@ -68,6 +70,7 @@ struct Request {
 
 fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
     let (force, keys_only) = (arguments.flag("--force"), arguments.flag("--keypairinfo"));
+    let reread = arguments.flag("--reread");
     let demand = match arguments.take_value_anywhere("--demand") {
         Given::Absent => None,
         Given::Bare => return Err(parameter("missing value for option")),
@@ -75,15 +78,18 @@ fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
     };
     // Whatever else stands there is passed over, as by GnuPG.
     let grip = parse::text(arguments)?.parse().ok();
-    Ok(Request { force, keys_only, demand, grip })
+    Ok(Request { force, keys_only, reread, demand, grip })
 }
 
 async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     choose(session, &request, talk).await?;
+    if session.token()?.pkcs11().is_some() {
+        return learn_token::learn(session, &request, talk).await;
+    }
     if !request.keys_only {
         introduce(session, talk)?;
         if !request.force {
-            ask_whether_known(session, talk).await?;
+            ask_whether_known(&session.facts()?.serial(), talk).await?;
         }
     }
     session.refresh().await?;
@@ -123,8 +129,8 @@ fn introduce(session: &Session, talk: &mut dyn Conversation) -> Result<(), Error
     Ok(())
 }
 
-async fn ask_whether_known(session: &Session, talk: &mut dyn Conversation) -> Result<(), Error> {
-    let serial = session.facts()?.serial();
+/// Asks whether the client knows the card already; that it does ends the command.
+pub(super) async fn ask_whether_known(serial: &str, talk: &mut dyn Conversation) -> Result<(), Error> {
     talk.inquire("KNOWNCARDP", serial.as_bytes(), 0).await.map_err(|error| scd(error.code()))?;
     Ok(())
 }

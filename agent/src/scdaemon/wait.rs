@@ -90,9 +90,6 @@ fn keygrip(name: &str) -> Result<Keygrip, Error> {
 
 async fn wait(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     let Request { wanted, timeout } = request;
-    if session.hub.settings.openpgp_disabled {
-        return Err(scd(Code::NOT_SUPPORTED));
-    }
     let own = session.selected().map(|selected| selected.token.insertion());
     let token = tokio::select! {
         biased;
