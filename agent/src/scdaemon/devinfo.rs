@@ -90,3 +90,20 @@ async fn next_change(events: &mut Receiver<DeckEvent>) -> &'static [u8] {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample_token::{Office, SERIAL, token};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_listed_with_its_application() {
+        let said = Office::new([token()], &[])
+            .says(&["DEVINFO", "GETINFO card_list", "GETINFO all_active_apps"])
+            .await;
+        let (start, end) = ("S DEVINFO_START", "S DEVINFO_END");
+        let [device, card, apps] =
+            ["DEVICE generic", "SERIALNO", "SERIALNO"].map(|word| format!("S {word} {SERIAL}"));
+        let (device, apps) = (format!("{device} pkcs11"), format!("{apps} pkcs11"));
+        assert_eq!(said, [start, &device, end, "OK", &card, "OK", &apps, "OK"]);
+    }
+}

@@ -144,6 +144,7 @@ async fn named(session: &Session, grip: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_token::{ALL, DERIVE, Office, SERIAL, SIGN, grip, token};
     use super::*;
 
     fn which(line: &str) -> Which {
@@ -155,5 +156,30 @@ mod tests {
         assert_eq!(which("--list"), Which::All);
         assert_eq!(which("--list=encr"), Which::For(Use::Encrypt));
         assert_eq!(which("--data ABC"), Which::Named("ABC".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_tokens_are_one_list_and_each_key_is_told_for_what_it_is_for() {
+        let mut other = token().with_key(&[7], "rsa2048", ALL);
+        other.0.serial = "D2760001240111503131AAAAAAAA1111".to_owned();
+        let first = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "ed25519", SIGN).with_key(
+            &[3],
+            "x25519",
+            DERIVE,
+        );
+        let office = Office::new([first, other], &[]);
+        let grips = async |command: &str| {
+            let said = office.says(&[command]).await;
+            let grips = said.iter().filter_map(|line| line.strip_prefix("S KEYINFO ")?.get(..40));
+            grips.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let named = |names: &[&str]| names.iter().map(|name| grip(name)).collect::<Vec<_>>();
+        assert_eq!(grips("KEYINFO --list").await, named(&["rsa2048", "leaf", "ed25519", "x25519"]));
+        assert_eq!(grips("KEYINFO --list=sign").await, named(&["rsa2048", "leaf", "ed25519"]));
+        assert_eq!(grips("KEYINFO --list=encr").await, named(&["rsa2048", "x25519"]));
+        assert_eq!(grips("KEYINFO --list=auth").await, named(&["rsa2048", "ed25519"]));
+        let said = office.says(&[&format!("KEYINFO {}", grip("leaf")), "KEYINFO --data nonsense"]).await;
+        assert!(said[0].starts_with(&format!("S KEYINFO {} T {SERIAL} SoftHSM", grip("leaf"))));
+        assert_eq!(said[1..], ["OK", "ERR 100663323 Not found <SCD>"]);
     }
 }

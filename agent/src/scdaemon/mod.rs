@@ -48,6 +48,8 @@ mod prompt;
 mod read;
 mod readcert;
 pub mod reference;
+#[cfg(test)]
+mod sample_token;
 mod select;
 mod service;
 mod session;

@@ -139,3 +139,61 @@ fn on_a_token(session: &mut Session, id: &str) -> Option<Place> {
     }
     Some(Place::Key(number))
 }
+
+#[cfg(test)]
+mod tests {
+    use claviger_cards::pkcs11::KeyKind;
+
+    use super::super::sample_token::{DERIVE, Office, SIGN, grip, token};
+
+    const KEY: &str = r"SoftHSM\x20project/SoftHSM\x20v2/4dd5289f1942f77a/tls";
+
+    fn office() -> Office {
+        let mut other = token().with_key(&[1], "P-384", SIGN);
+        other.0.id.label = "other".to_owned();
+        let first = token()
+            .with_key(&[1], "ed25519", SIGN)
+            .with_key(&[2], "x25519", DERIVE)
+            .with_key_of_kind(&[3], KeyKind::Other("ml-dsa-65".to_owned()), SIGN);
+        Office::new([other, first], &[])
+    }
+
+    async fn pair(id: &str) -> Vec<String> {
+        office().says(&[&format!("READKEY --info-only -- {id}")]).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_s_key_has_many_names() {
+        let (ed25519, x25519) = (grip("ed25519"), grip("x25519"));
+        let own = [format!("S KEYPAIRINFO {ed25519} {KEY}/01 sca - ed25519"), "OK".to_owned()];
+        for name in [&format!("{KEY}/01"), &ed25519, "$SIGNKEYID", "$AUTHKEYID", "OPENPGP.1", "OPENPGP.3"] {
+            assert_eq!(pair(name).await, own, "{name}");
+        }
+        for name in [&x25519, "$ENCRKEYID", "OPENPGP.2"] {
+            assert!(pair(name).await[0].contains(&format!("{x25519} {KEY}/02 e - cv25519")), "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_found_on_every_token_and_the_session_keeps_its_own() {
+        let other = KEY.replace("/tls", "/other");
+        let said = office().says(&[&format!("READKEY --info-only {other}/01"), "GETATTR DISP-NAME"]).await;
+        assert!(said[0].starts_with(&format!("S KEYPAIRINFO {}", grip("P-384"))));
+        assert_eq!(said[1..], ["OK", "S DISP-NAME tls", "OK"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_name_or_cannot_be_written_is_refused() {
+        assert_eq!(pair(&format!("{KEY}/04")).await, ["ERR 100663414 Invalid ID <SCD>"]);
+        assert_eq!(pair("$DISPSERIALNO").await, ["ERR 100663414 Invalid ID <SCD>"]);
+        assert_eq!(pair(&format!("{KEY}/03")).await, ["ERR 100663380 Unsupported algorithm <SCD>"]);
+        assert_eq!(pair(&"0".repeat(40)).await, ["ERR 100663313 No secret key <SCD>"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_key_is_written_in_every_form() {
+        let said = office().says(&["READKEY --format=ssh $SIGNKEYID", "READKEY --advanced OPENPGP.2"]).await;
+        assert!(said[0].starts_with("D ssh-ed25519 AAAA"));
+        assert!(said.iter().any(|line| line.contains("Curve25519")));
+    }
+}

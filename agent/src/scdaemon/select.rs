@@ -268,6 +268,7 @@ async fn switchapp(session: &mut Session, name: String, talk: &mut dyn Conversat
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_token::{Office, SERIAL, SIGN, token};
     use super::*;
 
     fn request(line: &str) -> SerialnoRequest {
@@ -293,5 +294,69 @@ mod tests {
         let on_the_card = "D2760001240103040006123456780000";
         assert_eq!(without_version(stub_of_23), without_version(&on_the_card.to_lowercase()));
         assert_ne!(without_version(stub_of_23), without_version("D2760001240103040006123456790000"));
+    }
+
+    const OTHER: &str = "D2760001240111503131AAAAAAAA1111";
+
+    fn office() -> Office {
+        let mut other = token().with_key(&[1], "leaf", SIGN);
+        other.0.serial = OTHER.to_owned();
+        Office::new([token().with_key(&[1], "ed25519", SIGN), other], &[])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plain_serialno_means_the_newest_token_and_then_the_session_s() {
+        let own = format!("S SERIALNO {OTHER}");
+        assert_eq!(office().says(&["SERIALNO", "SERIALNO --all"]).await, [&own, "OK", &own, "OK"]);
+        let demand = format!("SERIALNO --demand={SERIAL}");
+        let own = format!("S SERIALNO {SERIAL}");
+        assert_eq!(office().says(&[&demand, "SERIALNO"]).await, [&own, "OK", &own, "OK"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_demanded_number_of_a_token_is_compared_whole_and_in_any_case() {
+        let office = office();
+        let lower = SERIAL.to_lowercase();
+        let said = office.says(&[&format!("SERIALNO --demand={lower}"), "GETATTR SERIALNO"]).await;
+        assert_eq!(
+            said,
+            [format!("S SERIALNO {lower}"), "OK".into(), format!("S SERIALNO {SERIAL}"), "OK".into()]
+        );
+        let version = SERIAL.replace("1150", "0304");
+        let said = office.says(&[&format!("SERIALNO --demand={version}")]).await;
+        assert_eq!(said, ["ERR 100696144 No such device <SCD>"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_has_one_application() {
+        let office = office();
+        let own = format!("S SERIALNO {OTHER}");
+        assert_eq!(office.says(&["SERIALNO pkcs11", "SERIALNO PKCS11"]).await, [&own, "OK", &own, "OK"]);
+        for other in ["openpgp", "undefined", "piv"] {
+            let said = office.says(&[&format!("SERIALNO {other}")]).await;
+            assert_eq!(said, ["ERR 100663356 Not supported <SCD>"], "{other}");
+            let said = office.says(&["SERIALNO", &format!("SERIALNO {other}")]).await;
+            assert_eq!(said[2..], ["ERR 100663366 Conflicting use <SCD>"], "{other}");
+        }
+        let said =
+            office.says(&["SWITCHAPP pkcs11", "SWITCHAPP", "SWITCHAPP openpgp", "SWITCHAPP nonsense"]).await;
+        let switched = format!("{own} pkcs11");
+        let none = "ERR 100663323 Not found <SCD>";
+        assert_eq!(said, [&switched, "OK", &switched, "OK", none, none]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_pulled_out_is_missed_until_the_next_serialno() {
+        let mut office = office();
+        let gone = office.says(&["SERIALNO"]).await;
+        assert_eq!(gone[0], format!("S SERIALNO {OTHER}"));
+        office.pull_out();
+        let said =
+            office.says(&[&format!("SERIALNO --demand={OTHER}"), "GETATTR SERIALNO", "SERIALNO"]).await;
+        let removed = "ERR 100663406 Card removed <SCD>";
+        assert_eq!(
+            said,
+            ["ERR 100696144 No such device <SCD>", removed, &format!("S SERIALNO {SERIAL}"), "OK"]
+        );
     }
 }

@@ -77,3 +77,51 @@ fn fingerprint(slot: Slot, key: &OpenPgpKey) -> String {
 fn time(slot: Slot, key: &OpenPgpKey) -> String {
     format!("{} {}", slot_number(slot), key.created())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample_token::{DERIVE, Office, SERIAL, SIGN, token};
+
+    /// What is said to GETATTR with a name.
+    async fn said(name: &str) -> Vec<String> {
+        let mut sample = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "x25519", DERIVE);
+        sample.0.id.label = "a+b c%".to_owned();
+        Office::new([sample], &[]).says(&[&format!("GETATTR {name}")]).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_references_come_back_whole_from_those_who_unescape_them() {
+        let id = r"S $ENCRKEYID SoftHSM\x20project/SoftHSM\x20v2/4dd5289f1942f77a/a%2Bb\x20c%25/02";
+        assert_eq!(said("$ENCRKEYID").await, [id, "OK"]);
+        assert!(said("$SIGNKEYID").await[0].ends_with("/01"));
+        assert!(said("$AUTHKEYID").await[0].ends_with("/01"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gpg_asks_before_it_works_with_a_card_is_there() {
+        for name in ["SERIALNO", "APPTYPE", "DISP-NAME", "CHV-STATUS", "EXTCAP", "KEY-ATTR", "$DISPSERIALNO"]
+        {
+            let said = said(name).await;
+            assert!(said[0].starts_with(&format!("S {name} ")) && said.last().unwrap() == "OK", "{said:?}");
+        }
+        assert_eq!(
+            said("KEY-ATTR").await,
+            ["S KEY-ATTR 1 19 NIST P-256", "S KEY-ATTR 2 18 Curve25519", "S KEY-ATTR 3 19 NIST P-256", "OK"]
+        );
+        assert_eq!(said("SERIALNO").await[0], format!("S SERIALNO {SERIAL}"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_no_certificate_knows_have_no_fingerprint_and_that_is_no_error() {
+        assert_eq!(said("KEY-FPR").await, ["OK"]);
+        assert_eq!(said("KEY-TIME").await, ["OK"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_token_has_not_is_no_name() {
+        for name in ["SIG-COUNTER", "KDF", "UIF-1", "PRIVATE-DO-1", "AID", "CA-FPR", "PUBKEY-URL", "nonsense"]
+        {
+            assert_eq!(said(name).await, ["ERR 100663384 Invalid name <SCD>"], "{name}");
+        }
+    }
+}

@@ -276,3 +276,152 @@ impl KnownTokens {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use claviger_cards::pkcs11::KeyKind;
+
+    use super::super::sample_token::{ALL, DERIVE, SIGN, Sample, grip, token};
+    use super::*;
+
+    const TOKEN: &str = "SoftHSM\\x20project/SoftHSM\\x20v2/4dd5289f1942f77a/tls";
+
+    /// The last parts of the names, with the usage of each.
+    fn shown(sample: Sample) -> Vec<(String, String)> {
+        let keys = sample.keys();
+        let last = |id: &str| id.strip_prefix(&format!("{TOKEN}/")).unwrap().to_owned();
+        keys.all().map(|key| (last(key.id), key.usage.to_owned())).collect()
+    }
+
+    fn uses(sample: Sample) -> Vec<String> {
+        shown(sample).into_iter().map(|(_, usage)| usage).collect()
+    }
+
+    /// The last octet of `CKA_ID` of the keys in the places of an OpenPGP card's.
+    fn places(sample: Sample) -> [Option<u8>; 3] {
+        let keys = sample.keys();
+        Slot::ALL.map(|slot| keys.in_place_of(slot).and_then(|key| key.key.id.last().copied()))
+    }
+
+    fn other(name: &str) -> KeyKind {
+        KeyKind::Other(name.to_owned())
+    }
+
+    #[test]
+    fn a_key_is_called_as_gnupg_pkcs11_scd_calls_it() {
+        let keys = token().with_key(&[0xAB, 1], "rsa2048", ALL).keys();
+        let id = format!("{TOKEN}/AB01");
+        assert_eq!(keys.called(&id).unwrap().id, id);
+        assert!(keys.called(&format!("{TOKEN}/ab01")).is_none());
+    }
+
+    #[test]
+    fn separators_and_what_is_no_visible_ascii_are_escaped_in_names() {
+        let mut sample = token().with_key(&[1], "rsa2048", ALL);
+        sample.0.id.label = "a/b\\ü+%".to_owned();
+        let keys = sample.keys();
+        let id = keys.all().next().unwrap().id;
+        assert!(id.ends_with("/a\\x2Fb\\x5C\\xC3\\xBC+%/01"), "{id}");
+    }
+
+    #[test]
+    fn keys_whose_id_is_missing_too_long_or_not_alone_are_called_by_keygrip() {
+        let sample = token()
+            .with_key(&[], "rsa2048", ALL)
+            .with_key(&[1], "leaf", SIGN)
+            .with_key(&[1], "P-384", SIGN)
+            .with_key(&[2; MAX_ID + 1], "ed25519", SIGN);
+        let names: Vec<_> = shown(sample).into_iter().map(|(name, _)| name).collect();
+        let mut same = [grip("leaf"), grip("P-384")];
+        same.sort();
+        assert_eq!(names, [grip("rsa2048"), same[0].clone(), same[1].clone(), grip("ed25519")]);
+    }
+
+    #[test]
+    fn a_key_that_no_name_fits_alone_is_left_out() {
+        let sample = token().with_key_of_kind(&[], other("ml-dsa-65"), SIGN).with_key_of_kind(
+            &[3],
+            other("ml-kem-768"),
+            DERIVE,
+        );
+        assert_eq!(shown(sample), [("03".to_owned(), "e".to_owned())]);
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_ids_and_not_the_module_s() {
+        let sample = token().with_key(&[3], "leaf", SIGN).with_key(&[1], "P-384", SIGN).with_key(
+            &[2],
+            "rsa2048",
+            SIGN,
+        );
+        assert_eq!(places(sample), [Some(1), None, Some(2)]);
+    }
+
+    #[test]
+    fn a_single_key_stands_in_all_places_that_it_can() {
+        assert_eq!(places(token().with_key(&[1], "rsa2048", ALL)), [Some(1); 3]);
+        assert_eq!(places(token().with_key(&[1], "leaf", ALL)), [Some(1), None, Some(1)]);
+        assert_eq!(places(token().with_key(&[1], "x25519", ALL)), [None, Some(1), None]);
+        assert_eq!(places(token()), [None; 3]);
+    }
+
+    #[test]
+    fn a_key_with_auth_in_its_label_is_the_one_for_logging_in() {
+        let piv = token()
+            .with_key(&[1], "leaf", ALL)
+            .labelled("PIV AUTH key")
+            .with_key(&[2], "rsa2048", SIGN)
+            .labelled("SIGN key")
+            .with_key(&[3], "x25519", ALL)
+            .labelled("KEY MAN key")
+            .with_key(&[4], "P-384", SIGN)
+            .labelled("CARD AUTH key");
+        assert_eq!(places(piv), [Some(2), Some(3), Some(1)]);
+    }
+
+    #[test]
+    fn a_key_with_a_certificate_for_clients_is_the_one_for_logging_in() {
+        let sample = token().with_certified_key(&[1], "client", SIGN).with_certified_key(&[2], "leaf", SIGN);
+        assert_eq!(places(sample), [Some(2), None, Some(1)]);
+        let alone = token().with_certified_key(&[1], "client", SIGN);
+        assert_eq!(places(alone), [Some(1), None, Some(1)]);
+    }
+
+    #[test]
+    fn a_key_that_gnupg_cannot_name_stands_in_no_place() {
+        assert_eq!(places(token().with_key_of_kind(&[1], other("ml-dsa-65"), SIGN)), [None; 3]);
+    }
+
+    #[test]
+    fn only_keys_for_logging_in_are_said_to_be() {
+        let sample = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "P-384", SIGN).with_key(
+            &[3],
+            "ed25519",
+            SIGN,
+        );
+        assert_eq!(uses(sample), ["sc", "sca", "sc"]);
+        let labelled =
+            token().with_key(&[1], "leaf", SIGN).labelled("Authentication").with_key(&[2], "P-384", SIGN);
+        assert_eq!(uses(labelled), ["sca", "sc"]);
+    }
+
+    #[test]
+    fn a_kind_of_key_is_shown_for_what_gpg_can_make_of_it() {
+        let all = |certificate| uses(token().with_key(&[1], certificate, ALL));
+        assert_eq!(all("rsa2048"), ["scea"]);
+        assert_eq!(all("leaf"), ["sca"], "gpg would take it for ECDH with an e");
+        assert_eq!(all("ed25519"), ["sca"]);
+        assert_eq!(all("x25519"), ["e"]);
+        assert_eq!(uses(token().with_key(&[1], "leaf", DERIVE)), ["e"]);
+        assert_eq!(uses(token().with_key(&[1], "x25519", SIGN)), ["-"]);
+    }
+
+    #[test]
+    fn a_key_s_first_certificate_is_called_as_the_key_and_others_by_fingerprint() {
+        let sample = token().with_certified_key(&[1], "leaf", SIGN).with_certificate(&[2], "middle");
+        let keys = sample.keys();
+        let names: Vec<_> = keys.certificates().map(|(_, name)| name).collect();
+        let middle = super::super::sample_token::certified("middle").sha256();
+        assert_eq!(names, [format!("{TOKEN}/01"), format!("{TOKEN}/sha256:{}", hex::write(&middle))]);
+    }
+}

@@ -151,3 +151,96 @@ fn bits(number: &[u8]) -> usize {
     let first = number.first().map_or(0, |first| first.leading_zeros() as usize);
     (number.len() * 8).saturating_sub(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample_token::{ALL, DERIVE, SERIAL, SIGN, grip, token};
+    use super::*;
+
+    fn flagged(flags: u64) -> Facts {
+        let mut facts = token().0;
+        facts.flags = TokenFlags(flags);
+        facts
+    }
+
+    fn attributes(certificate: &str) -> [Option<String>; 3] {
+        let keys = token().with_key(&[1], certificate, ALL).keys();
+        Slot::ALL.map(|slot| key_attributes(&keys, slot))
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn a_key_pair_has_time_and_algorithm_and_x_where_there_is_no_keygrip() {
+        let sample = token().with_key(&[1], "leaf", SIGN).with_key_of_kind(
+            &[2],
+            KeyKind::Other("ml-dsa-65".to_owned()),
+            SIGN,
+        );
+        let keys = sample.keys();
+        let lines: Vec<_> = keys.all().map(|key| key_pair(key, Some(7))).collect();
+        let name = r"SoftHSM\x20project/SoftHSM\x20v2/4dd5289f1942f77a/tls";
+        assert_eq!(
+            lines,
+            [format!("{} {name}/01 sca 7 nistp256", grip("leaf")), format!("X {name}/02 sc 7 ml-dsa-65"),]
+        );
+        let infos: Vec<_> = keys.all().filter_map(|key| key_info(keys.facts(), key)).collect();
+        assert_eq!(infos, [format!("{} T {SERIAL} {name}/01 sca", grip("leaf"))]);
+        assert!(key_pair(keys.all().next().unwrap(), None).ends_with(" sca - nistp256"));
+    }
+
+    #[test]
+    fn key_attributes_are_those_of_the_keys_that_are_there() {
+        assert_eq!(
+            attributes("rsa2048"),
+            [text("1 1 rsa2048 17 0"), text("2 1 rsa2048 17 0"), text("3 1 rsa2048 17 0")]
+        );
+        assert_eq!(attributes("leaf"), [text("1 19 NIST P-256"), None, text("3 19 NIST P-256")]);
+        assert_eq!(attributes("ed25519"), [text("1 22 Ed25519"), None, text("3 22 Ed25519")]);
+        assert_eq!(attributes("x25519"), [None, text("2 18 Curve25519"), None]);
+        let keys = token().with_key(&[1], "leaf", DERIVE).keys();
+        assert_eq!(key_attributes(&keys, Slot::Decrypt), text("2 18 NIST P-256"));
+    }
+
+    #[test]
+    fn tries_are_told_as_far_as_a_token_tells_them() {
+        let shown = |flags| String::from_utf8(pin_status(&TokenKeys::new(Arc::new(flagged(flags))))).unwrap();
+        assert_eq!(shown(0), "+1+255+0+255+3+0+3");
+        assert_eq!(shown(0x0001_0000), "+1+255+0+255+2+0+3");
+        assert_eq!(shown(0x0003_0000), "+1+255+0+255+1+0+3");
+        assert_eq!(shown(0x0047_0000), "+1+255+0+255+0+0+0");
+        assert_eq!(shown(0x0030_0000), "+1+255+0+255+3+0+1");
+    }
+
+    #[test]
+    fn a_signature_key_that_wants_its_pin_each_time_has_a_forced_one() {
+        let mut sample = token().with_key(&[1], "leaf", SIGN);
+        sample.0.keys[0].always_authenticate = true;
+        sample.0.pin_length = (6, 8);
+        assert_eq!(pin_status(&sample.keys()), b"+0+8+0+8+3+0+3");
+    }
+
+    #[test]
+    fn names_and_capabilities_are_what_the_token_says_of_itself() {
+        let mut facts = token().0;
+        assert_eq!(manufacturer(&facts), "12593 SoftHSM project");
+        assert_eq!((version(&facts), display_name(&facts)), ("206".to_owned(), b"tls".to_vec()));
+        assert_eq!(display_serial(&facts), b"4dd5289f1942f77a");
+        facts.id.serial.clear();
+        assert_eq!(display_serial(&facts), SERIAL.as_bytes());
+        assert_eq!(capabilities(&flagged(0x3)), b"gc=1+ki=0+aac=0+bt=0+kdf=0");
+        assert_eq!(capabilities(&flagged(0)), b"gc=0+ki=1+aac=0+bt=0+kdf=0");
+    }
+
+    #[test]
+    fn a_key_s_friendly_name_is_its_certificate_s_subject_or_its_label() {
+        let name = |keys: &TokenKeys| friendly_name(keys.facts(), keys.all().next().unwrap());
+        let certified = token().with_certified_key(&[1], "leaf", SIGN).labelled("mine").keys();
+        assert_eq!(name(&certified), Some(format!("{} CN=Leaf,O=Example", grip("leaf")).into_bytes()));
+        let labelled = token().with_key(&[1], "leaf", SIGN).labelled("my key").keys();
+        assert_eq!(name(&labelled), Some(format!("{} my+key", grip("leaf")).into_bytes()));
+        assert_eq!(name(&token().with_key(&[1], "leaf", SIGN).keys()), None);
+    }
+}

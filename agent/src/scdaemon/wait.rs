@@ -149,6 +149,7 @@ async fn is_it(token: &TokenHandle, wanted: &Wanted) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_token::{Office, SERIAL, SIGN, grip, token};
     use super::*;
 
     const GRIP: &str = "925BEAC2BFC3FC060AC364F8D01A7D00054F784E";
@@ -195,5 +196,20 @@ mod tests {
         ] {
             assert_eq!(refused(wrong), Code::ASS_PARAMETER, "{wrong}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_ends_the_wait_for_any_for_its_number_and_for_its_key() {
+        let office = Office::new([token().with_key(&[1], "leaf", SIGN)], &[]);
+        let here = format!("S SERIALNO {SERIAL}");
+        for wanted in ["--any", &format!("--serialno={SERIAL}"), &grip("leaf")] {
+            assert_eq!(
+                office.says(&[&format!("WAIT --timeout=0 {wanted}")]).await,
+                [&here, "OK"],
+                "{wanted}"
+            );
+        }
+        let said = office.says(&[&format!("WAIT --timeout=0 {}", grip("ed25519"))]).await;
+        assert_eq!(said, ["ERR 100663358 Timeout <SCD>"]);
     }
 }
