@@ -1,4 +1,4 @@
-//! GETATTR: one attribute of the card as status lines.
+//! GETATTR: one attribute of the card as status lines. For a PKCS#11 token see [`token_attributes`].
 
 use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
@@ -25,7 +25,11 @@ Names: SERIALNO APPTYPE CARDTYPE AID EXTCAP MANUFACTURER DISP-NAME
 DISP-LANG DISP-SEX LOGIN-DATA PUBKEY-URL KEY-FPR KEY-TIME KEY-ATTR
 KEY-ATTR-INFO KEY-STATUS CA-FPR CHV-STATUS SIG-COUNTER KDF UIF UIF-1
 UIF-2 UIF-3 PRIVATE-DO-1 PRIVATE-DO-2 PRIVATE-DO-3 PRIVATE-DO-4
-$SIGNKEYID $ENCRKEYID $AUTHKEYID $DISPSERIALNO";
+$SIGNKEYID $ENCRKEYID $AUTHKEYID $DISPSERIALNO
+
+A PKCS#11 token has SERIALNO APPTYPE CARDTYPE EXTCAP MANUFACTURER
+DISP-NAME KEY-FPR KEY-TIME KEY-ATTR CHV-STATUS and those with a $; HELP
+LEARN says which keys they speak of.";
 
 /// An attribute: how it is come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

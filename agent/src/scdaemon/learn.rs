@@ -1,4 +1,4 @@
-//! LEARN: all that a client shows of a card, in one go.
+//! LEARN: all that a client shows of a card, in one go. For a PKCS#11 token see [`learn_token`].
 
 use std::sync::Arc;
 
@@ -34,7 +34,8 @@ card already:
   INQUIRE KNOWNCARDP <serialno>
 
 It answers END to go on, or CAN to be done. --keypairinfo leaves out
-what tells cards apart; --reread and --multi are accepted for GnuPG's
+what tells cards apart, and keys that GnuPG cannot name. --reread looks
+at a PKCS#11 token anew; it and --multi are else accepted for GnuPG's
 sake: what is remembered of a card is never older than its last change.
 
   S READER <name>               the reader the card is in
@@ -54,7 +55,25 @@ sake: what is remembered of a card is never older than its last change.
   S UIF-<n> <octets>            whether key n waits for a touch
   S PRIVATE-DO-<n> <octets>
   S CERTINFO <type> OPENPGP.<n> a certificate: 100, or 102 of an authority
-  S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>";
+  S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>
+
+A PKCS#11 token has READER, SERIALNO, APPTYPE pkcs11, APPVERSION,
+EXTCAP, MANUFACTURER, DISP-NAME (its label), CHV-STATUS, CERTINFO and
+KEYPAIRINFO, and besides
+
+  S KEY-FRIENDLY <keygrip> <text>  the subject of a key's certificate
+
+Its keys come in the order of their ids (CKA_ID), each with a name of
+its own instead of OPENPGP.<n>. Three stand in the place of an OpenPGP
+card's keys; KEY-FPR and KEY-TIME are theirs, from the local OpenPGP
+certificates:
+
+  1  the first that signs and is not meant for logging in; else the
+     first that signs
+  2  the first that decrypts (RSA), or agrees on secrets and cannot sign
+  3  the first that signs and is meant for logging in: its label has
+     \"auth\" in it, or its certificate is for TLS clients and not for
+     mail; else the second that signs; else the only one";
 
 /// What LEARN is asked for.
 pub(super) struct Request {

@@ -130,9 +130,9 @@ mod tests {
             "S CHV-STATUS +1+255+0+255+3+0+3".to_owned(),
             format!("S CERTINFO 100 {KEY}/01"),
             format!("S KEY-FRIENDLY {leaf} CN=Leaf,O=Example"),
-            format!("S KEYPAIRINFO {leaf} {KEY}/01 sca - nistp256"),
-            format!("S KEYPAIRINFO {x25519} {KEY}/02 e - cv25519"),
-            format!("S KEYPAIRINFO X {KEY}/03 sc - ml-dsa-65"),
+            format!("S KEYPAIRINFO {leaf} {KEY}/01 sca 0 nistp256"),
+            format!("S KEYPAIRINFO {x25519} {KEY}/02 e 0 cv25519"),
+            format!("S KEYPAIRINFO X {KEY}/03 sc 0 ml-dsa-65"),
             "OK".to_owned(),
         ];
         assert_eq!(said, expected);

@@ -165,12 +165,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_s_key_has_many_names() {
         let (ed25519, x25519) = (grip("ed25519"), grip("x25519"));
-        let own = [format!("S KEYPAIRINFO {ed25519} {KEY}/01 sca - ed25519"), "OK".to_owned()];
+        let own = [format!("S KEYPAIRINFO {ed25519} {KEY}/01 sca 0 ed25519"), "OK".to_owned()];
         for name in [&format!("{KEY}/01"), &ed25519, "$SIGNKEYID", "$AUTHKEYID", "OPENPGP.1", "OPENPGP.3"] {
             assert_eq!(pair(name).await, own, "{name}");
         }
         for name in [&x25519, "$ENCRKEYID", "OPENPGP.2"] {
-            assert!(pair(name).await[0].contains(&format!("{x25519} {KEY}/02 e - cv25519")), "{name}");
+            assert!(pair(name).await[0].contains(&format!("{x25519} {KEY}/02 e 0 cv25519")), "{name}");
         }
     }
 

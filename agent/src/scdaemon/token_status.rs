@@ -34,12 +34,11 @@ const CKF_LOGIN_REQUIRED: u64 = 0x0004;
 const CKF_USER_PIN: [u64; 3] = [0x0001_0000, 0x0002_0000, 0x0004_0000];
 const SO_BITS_HIGHER: u32 = 4;
 
-/// KEYPAIRINFO: keygrip, name, usage, time of making (`-` if it is not known), algorithm. X stands for the keygrip of a key
+/// KEYPAIRINFO: keygrip, name, usage, time of making (0 if it is not known), algorithm. X stands for the keygrip of a key
 /// that GnuPG cannot name.
 pub(super) fn key_pair(key: ShownKey<'_>, created: Option<u32>) -> String {
     let grip = key.key.grip().map_or("X".to_owned(), |grip| grip.to_string());
-    let created = created.map_or("-".to_owned(), |created| created.to_string());
-    format!("{grip} {} {} {created} {}", key.id, key.usage, algorithm(key))
+    format!("{grip} {} {} {} {}", key.id, key.usage, created.unwrap_or(0), algorithm(key))
 }
 
 fn algorithm(key: ShownKey<'_>) -> String {
@@ -188,7 +187,7 @@ mod tests {
         );
         let infos: Vec<_> = keys.all().filter_map(|key| key_info(keys.facts(), key)).collect();
         assert_eq!(infos, [format!("{} T {SERIAL} {name}/01 sca", grip("leaf"))]);
-        assert!(key_pair(keys.all().next().unwrap(), None).ends_with(" sca - nistp256"));
+        assert!(key_pair(keys.all().next().unwrap(), None).ends_with(" sca 0 nistp256"));
     }
 
     #[test]

@@ -29,9 +29,10 @@ pub(super) static COMMANDS: &[Command] = &[row!("WAIT", Unlocked, request, wait,
 const HELP: &str = "\
 WAIT [--timeout=<seconds>] [<keygrip>|--serialno=<serialno>|--any]
 
-Wait until a card is there: the one that holds the key KEYGRIP, the one
-with that SERIALNO (the digits of the application's version in it are
-not compared), or any, which is also what is meant if nothing is said.
+Wait until a card or PKCS#11 token is there: the one that holds the key
+KEYGRIP, the one with that SERIALNO (the digits of the application's
+version in an OpenPGP card's are not compared), or any, which is also
+what is meant if nothing is said.
 A card that is there already ends the wait at once. The card becomes
 this session's, as with SERIALNO, and is returned in the line
 
