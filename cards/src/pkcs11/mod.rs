@@ -16,6 +16,7 @@
 
 pub mod config;
 pub mod facts;
+pub mod helper;
 pub mod request;
 pub mod wire;
 
