@@ -74,7 +74,7 @@ impl Sample {
     pub(super) fn with_certificate(mut self, id: &[u8], certificate: &str) -> Self {
         let number = CertificateNumber(self.0.certificates.len() as u32);
         let octets = Arc::clone(certified(certificate).der());
-        self.0.certificates.push(Certificate { number, id: id.to_vec(), label: String::new(), octets });
+        self.0.certificates.push(Certificate::new(number, id.to_vec(), String::new(), octets));
         self
     }
 
