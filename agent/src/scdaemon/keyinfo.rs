@@ -182,4 +182,14 @@ mod tests {
         assert!(said[0].starts_with(&format!("S KEYINFO {} T {SERIAL} SoftHSM", grip("leaf"))));
         assert_eq!(said[1..], ["OK", "ERR 100663323 Not found <SCD>"]);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_show_after_a_login_are_listed_from_then_on() {
+        let office = Office::new([token().with_key(&[1], "leaf", SIGN)], &[]);
+        assert_eq!(office.says(&["KEYINFO --list"]).await.len(), 2);
+        let more = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "ed25519", SIGN);
+        let (_, facts) = &office.tokens[0];
+        facts.send_replace(std::sync::Arc::new(more.0));
+        assert_eq!(office.says(&["KEYINFO --list"]).await.len(), 3);
+    }
 }
