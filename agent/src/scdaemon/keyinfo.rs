@@ -160,8 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_tokens_are_one_list_and_each_key_is_told_for_what_it_is_for() {
-        let mut other = token().with_key(&[7], "rsa2048", ALL);
-        other.0.serial = "D2760001240111503131AAAAAAAA1111".to_owned();
+        let other = token().on("other").with_key(&[7], "rsa2048", ALL);
         let first = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "ed25519", SIGN).with_key(
             &[3],
             "x25519",

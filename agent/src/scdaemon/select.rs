@@ -217,11 +217,11 @@ fn find_serial(session: &Session, serial: &str) -> Option<TokenHandle> {
     session.hub.deck.tokens().into_iter().find(|token| has_serial(token, serial))
 }
 
-/// Whether the card has that serial number, the digits of its version apart; a token's number has no version in it, though
-/// it looks as if.
+/// Whether the card has that serial number, the digits of its version apart. A token's number has no version in it, though it
+/// looks as if, but may be another one in old stubs.
 pub(super) fn has_serial(token: &TokenHandle, serial: &str) -> bool {
-    if token.pkcs11().is_some() {
-        return token.serial().eq_ignore_ascii_case(serial);
+    if let Some(facts) = token.pkcs11() {
+        return facts.serial.eq_ignore_ascii_case(serial) || facts.id.answers_to(serial);
     }
     without_version(&token.serial()) == without_version(serial)
 }
@@ -299,12 +299,13 @@ mod tests {
         assert_ne!(without_version(stub_of_23), without_version("D2760001240103040006123456790000"));
     }
 
-    const OTHER: &str = "D2760001240111503131AAAAAAAA1111";
+    /// The number of a token with another label.
+    const OTHER: &str = "D276000124011150313191FE1CE11111";
 
     fn office() -> Office {
-        let mut other = token().with_key(&[1], "leaf", SIGN);
-        other.0.serial = OTHER.to_owned();
-        Office::new([token().with_key(&[1], "ed25519", SIGN), other], &[])
+        let tokens =
+            [token().with_key(&[1], "ed25519", SIGN), token().on("other").with_key(&[1], "leaf", SIGN)];
+        Office::new(tokens, &[])
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use claviger_cards::deck::TokenHandle;
 use claviger_cards::pkcs11::{CertificateNumber, Facts, Key, KeyNumber};
 use claviger_cards::token::{Insertion, Slot};
+use claviger_keys::pkcs11::key_id::{KeyId, ObjectId};
 use claviger_keys::x509::Certificate;
 
 use super::session::Session;
 use super::token_places::{Uses, places};
-use crate::hex;
 
 /// The longest `CKA_ID` that is part of a name, in octets: a status line has to hold it.
 const MAX_ID: usize = 128;
@@ -26,7 +26,7 @@ pub(super) struct TokenKeys {
     certificates: HashMap<CertificateNumber, Certificate>,
     /// In the order in which they are shown.
     shown: Vec<Shown>,
-    by_id: HashMap<String, usize>,
+    by_name: HashMap<ObjectId, usize>,
     by_number: HashMap<KeyNumber, usize>,
     /// Where in `shown` the keys in the places of an OpenPGP card's are.
     places: [Option<usize>; 3],
@@ -57,7 +57,7 @@ impl TokenKeys {
         let mut keys = Self {
             certificates: certificates.collect(),
             shown: Vec::new(),
-            by_id: HashMap::new(),
+            by_name: HashMap::new(),
             by_number: HashMap::new(),
             places: [None; 3],
             facts,
@@ -76,9 +76,10 @@ impl TokenKeys {
         let usages: Vec<_> = uses.iter().enumerate().map(|(place, uses)| letters(place, uses)).collect();
         let numbers = named.iter().enumerate().map(|(place, (_, key, _))| (key.number, place));
         self.by_number = numbers.collect();
+        let names = named.iter().enumerate().map(|(place, (.., name))| (name.object.clone(), place));
+        self.by_name = names.collect();
         let shown = named.into_iter().zip(usages);
-        self.shown = shown.map(|((at, _, id), usage)| Shown { at, id, usage }).collect();
-        self.by_id = self.shown.iter().enumerate().map(|(place, key)| (key.id.clone(), place)).collect();
+        self.shown = shown.map(|((at, _, name), usage)| Shown { at, id: name.to_string(), usage }).collect();
     }
 
     /// What is known of the token.
@@ -96,9 +97,17 @@ impl TokenKeys {
         self.at(*self.by_number.get(&number)?)
     }
 
-    /// The key that GnuPG calls so.
+    /// The key that GnuPG calls so: with its name here, with one that gnupg-pkcs11-scd had for it, or with its keygrip in
+    /// the place of `CKA_ID`.
     pub(super) fn called(&self, id: &str) -> Option<ShownKey<'_>> {
-        self.at(*self.by_id.get(id)?)
+        let KeyId { token, object } = id.parse().ok()?;
+        if token != self.facts.id {
+            return None;
+        }
+        let by_grip =
+            || self.facts.keys.iter().find(|key| key.grip().is_some_and(|grip| object.is_grip(&grip)));
+        let place = self.by_name.get(&object).or_else(|| self.by_number.get(&by_grip()?.number))?;
+        self.at(*place)
     }
 
     /// The key that stands in the place of an OpenPGP card's.
@@ -110,11 +119,10 @@ impl TokenKeys {
     pub(super) fn certificates(&self) -> impl Iterator<Item = (&Certificate, String)> {
         let firsts = self.all().filter_map(|key| Some((*key.key.certificates.first()?, key.id)));
         let names: HashMap<_, _> = firsts.collect();
-        let token = token_name(&self.facts);
         self.facts.certificates.iter().filter_map(move |stored| {
             let certificate = self.certificates.get(&stored.number)?;
             let own = names.get(&stored.number).map(|name| (*name).to_owned());
-            let sha256 = || format!("{token}/sha256:{}", hex::write(&certificate.sha256()));
+            let sha256 = || KeyId::by_sha256(self.facts.id.clone(), certificate.sha256()).to_string();
             Some((certificate, own.unwrap_or_else(sha256)))
         })
     }
@@ -132,37 +140,22 @@ impl TokenKeys {
 }
 
 /// The keys that have a name, each with its place in the facts and its name, in the order in which they are shown.
-fn named(facts: &Facts) -> Vec<(usize, &Key, String)> {
+fn named(facts: &Facts) -> Vec<(usize, &Key, KeyId)> {
     let mut times: HashMap<&[u8], usize> = HashMap::new();
     for key in &facts.keys {
         *times.entry(&key.id).or_default() += 1;
     }
-    let token = token_name(facts);
     let name = |key: &Key| {
         let alone = (1..=MAX_ID).contains(&key.id.len()) && times.get(key.id.as_slice()) == Some(&1);
-        let last = if alone { Some(hex::write(&key.id)) } else { key.grip().map(|grip| grip.to_string()) };
-        last.map(|last| format!("{token}/{last}"))
+        if alone {
+            return Some(KeyId::new(facts.id.clone(), key.id.clone()));
+        }
+        key.grip().map(|grip| KeyId::by_grip(facts.id.clone(), &grip))
     };
     let named = facts.keys.iter().enumerate().filter_map(|(at, key)| Some((at, key, name(key)?)));
     let mut named: Vec<_> = named.collect();
-    named.sort_by(|(_, one, name), (_, other, its)| {
-        (&one.id, &one.label, name).cmp(&(&other.id, &other.label, its))
-    });
+    named.sort_by_cached_key(|(_, key, name)| (key.id.clone(), key.label.clone(), name.object.to_string()));
     named
-}
-
-fn token_name(facts: &Facts) -> String {
-    let id = &facts.id;
-    [&id.manufacturer, &id.model, &id.serial, &id.label].map(|part| escaped(part)).join("/")
-}
-
-fn escaped(part: &str) -> String {
-    let octet = |octet: u8| match octet {
-        b'\\' | b'/' => format!("\\x{octet:02X}"),
-        0x21..=0x7E => char::from(octet).to_string(),
-        _ => format!("\\x{octet:02X}"),
-    };
-    part.bytes().map(octet).collect()
 }
 
 /// The key that GnuPG calls so, on the session's token or else on the first that has one of that name.
@@ -228,16 +221,13 @@ mod tests {
         let keys = token().with_key(&[0xAB, 1], "rsa2048", ALL).keys();
         let id = format!("{TOKEN}/AB01");
         assert_eq!(keys.called(&id).unwrap().id, id);
-        assert!(keys.called(&format!("{TOKEN}/ab01")).is_none());
-    }
-
-    #[test]
-    fn separators_and_what_is_no_visible_ascii_are_escaped_in_names() {
-        let mut sample = token().with_key(&[1], "rsa2048", ALL);
-        sample.0.id.label = "a/b\\ü+%".to_owned();
-        let keys = sample.keys();
-        let id = keys.all().next().unwrap().id;
-        assert!(id.ends_with("/a\\x2Fb\\x5C\\xC3\\xBC+%/01"), "{id}");
+        let fedora = "pkcs11:model=SoftHSM%20v2;token=tls;manufacturer=SoftHSM%20project;serial=4dd5289f1942f77a;id=%AB%01";
+        for other in [format!("{TOKEN}/ab01"), format!("{TOKEN}/{}", grip("rsa2048")), fedora.to_owned()] {
+            assert_eq!(keys.called(&other).unwrap().id, id, "{other}");
+        }
+        for none in [format!("{TOKEN}/AB02"), id.replace("tls", "other"), "AB01".to_owned()] {
+            assert!(keys.called(&none).is_none(), "{none}");
+        }
     }
 
     #[test]
@@ -277,6 +267,15 @@ mod tests {
         let keys = sample.keys();
         let names: Vec<_> = keys.certificates().map(|(_, name)| name).collect();
         let middle = super::super::sample_token::certified("middle").sha256();
-        assert_eq!(names, [format!("{TOKEN}/01"), format!("{TOKEN}/sha256:{}", hex::write(&middle))]);
+        assert_eq!(
+            names,
+            [
+                format!("{TOKEN}/01"),
+                format!(
+                    "{TOKEN}/sha256:{}",
+                    middle.iter().map(|octet| format!("{octet:02X}")).collect::<String>()
+                )
+            ]
+        );
     }
 }
