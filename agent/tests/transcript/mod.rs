@@ -3,7 +3,7 @@
 //!
 //! `script` turns a file into steps, `pattern` compares a line, `play` walks the steps on a stage. `rehearsal` is the
 //! stage without a server, on which the player itself is tested. `theatre` sets the others: `programs` runs GnuPG's
-//! scdaemon or ours with a private pcscd (`reader`), `embedded` ours as a library; `card` is the virtual card that both
+//! scdaemon or ours with a private pcscd (`reader`, which `quiet` waits for), `embedded` ours as a library; `card` is the virtual card that both
 //! have, `worlds` what is on it; `newer` is what GnuPG says from 2.3 on besides. `season` plays all files, `coverage` is
 //! the table test, `pulled` pulls the card everywhere, `record` writes new files.
 
@@ -15,6 +15,7 @@ pub(crate) mod pattern;
 pub(crate) mod play;
 mod programs;
 pub(crate) mod pulled;
+mod quiet;
 mod reader;
 mod record;
 pub(crate) mod rehearsal;

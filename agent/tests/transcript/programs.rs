@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::card::Reader;
 use super::newer::Plain;
 use super::play::{Incoming, Stage, Wire};
+use super::quiet;
 use super::reader::{Lane, Lease};
 use super::script::{Card, Play, Scene, Seat, Side, TokenEvent};
 use super::theatre::{Height, Scenery, Theatre};
@@ -47,6 +48,10 @@ impl Programs {
         let mut scenery =
             Scenery::set(theatre, scene, |_, seat| lane.port(seat).map(Reader::Vpcd), REMOVAL_SEEN)?;
         scenery.begin(scene)?;
+        // With a card in it: PC/SC calls no empty reader held.
+        if height == Height::Stock {
+            quiet::wait(&lane)?;
+        }
         let home = scenery.home.path();
         fs::set_permissions(home, fs::Permissions::from_mode(0o700)).map_err(|error| error.to_string())?;
         fs::write(home.join("scdaemon.conf"), configuration(scene, &lane))
