@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::key_reference::load_keys;
 use super::perform::LAST_TRY;
 use super::session::Session;
+use super::token_status;
 
 /// A token that has a key.
 pub(super) struct Holder {
@@ -125,7 +126,9 @@ fn rank(session: &Session, Holder { token, place }: &Holder) -> Rank {
 }
 
 fn asks(session: &Session, token: &TokenHandle, place: Place) -> Asks {
-    let (Some(facts), Some(slot)) = (token.card(), place.slot()) else { return Asks::Nobody };
+    let (Some(facts), Some(slot)) = (token.card(), place.slot()) else {
+        return asks_of_token(session, token, place);
+    };
     let pin = if slot == Slot::Sign { PinRef::Sign } else { PinRef::User };
     let forced = pin == PinRef::Sign && facts.pin_status.forced();
     let remembered = || session.hub.pins.has(token.insertion(), pin, Instant::now());
@@ -134,6 +137,20 @@ fn asks(session: &Session, token: &TokenHandle, place: Place) -> Asks {
         _ if forced => Asks::Person,
         _ if facts.is_verified(pin) => Asks::Nobody,
         tries if tries > LAST_TRY && remembered() => Asks::Memory,
+        _ => Asks::Person,
+    }
+}
+
+fn asks_of_token(session: &Session, token: &TokenHandle, place: Place) -> Asks {
+    let (Some(facts), Place::Key(number)) = (token.pkcs11(), place) else { return Asks::Nobody };
+    let remembered = || session.hub.pins.has(token.insertion(), PinRef::User, Instant::now());
+    let tries = token_status::user_tries(&facts);
+    match facts.key(number) {
+        _ if !token_status::wants_login(&facts) => Asks::Nobody,
+        _ if tries == 0 => Asks::Blocked,
+        Some(key) if key.always_authenticate => Asks::Person,
+        _ if facts.logged_in => Asks::Nobody,
+        _ if tries > LAST_TRY && remembered() => Asks::Memory,
         _ => Asks::Person,
     }
 }

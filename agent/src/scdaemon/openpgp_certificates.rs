@@ -1,6 +1,7 @@
 //! The halves of READCERT and LISTCERTS that `--openpgp` asks for: OpenPGP certificates (transferable public keys) of
 //! keys, from local stores. GnuPG is not run, and nothing is fetched.
 
+use std::collections::HashMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,13 +10,17 @@ use std::time::SystemTime;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_assuan::escape::status_fields;
+use claviger_cards::token::Slot as CardSlot;
 use claviger_cards::token::{DataObject, Job, Outcome, Reply, Request};
+use claviger_keys::Keygrip;
+pub(super) use claviger_openpgp::Key as OpenPgpKey;
 use claviger_openpgp::stores::certificate_directory;
 use claviger_openpgp::{Fingerprint, Form, Found, NotFound, Stores, Verdict, Wanted};
 
 use super::certificates::{NoCertificate, the_one, token_of};
 use super::errors::{from_certificate, scd};
 use super::session::Session;
+use super::token_keys::TokenKeys;
 use crate::certificates::{Collection, Reference, Slot, slot_name};
 
 /// Stands for what is not known, or not there.
@@ -92,6 +97,23 @@ pub(super) async fn list(
         talk.status("OPENPGPCERT", &line(wanted, None, Some(&found)));
     }
     Ok(())
+}
+
+/// The OpenPGP keys with these keygrips, each as far as a local store has it. A store that cannot be read has none.
+pub(super) async fn keys_of(session: &Session, grips: Vec<Option<Keygrip>>) -> Vec<Option<OpenPgpKey>> {
+    let stores = Arc::clone(&session.hub.openpgp);
+    let look = move || {
+        let find = |grip: Keygrip| stores.find(grip).ok().map(|found| found.asked());
+        grips.into_iter().map(|grip| grip.and_then(find)).collect()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
+
+/// When the OpenPGP keys were made that are made of the keys in the places of an OpenPGP card's.
+pub(super) async fn times_of(session: &Session, keys: &TokenKeys) -> HashMap<Keygrip, u32> {
+    let grips = CardSlot::ALL.map(|slot| keys.in_place_of(slot).and_then(|key| key.key.grip()));
+    let found = keys_of(session, grips.to_vec()).await;
+    grips.into_iter().zip(found).filter_map(|(grip, key)| Some((grip?, key?.created()))).collect()
 }
 
 /// What a reference without a card names.

@@ -29,9 +29,10 @@ pub(super) static COMMANDS: &[Command] = &[row!("WAIT", Unlocked, request, wait,
 const HELP: &str = "\
 WAIT [--timeout=<seconds>] [<keygrip>|--serialno=<serialno>|--any]
 
-Wait until a card is there: the one that holds the key KEYGRIP, the one
-with that SERIALNO (the digits of the application's version in it are
-not compared), or any, which is also what is meant if nothing is said.
+Wait until a card or PKCS#11 token is there: the one that holds the key
+KEYGRIP, the one with that SERIALNO (the digits of the application's
+version in an OpenPGP card's are not compared), or any, which is also
+what is meant if nothing is said.
 A card that is there already ends the wait at once. The card becomes
 this session's, as with SERIALNO, and is returned in the line
 
@@ -90,9 +91,6 @@ fn keygrip(name: &str) -> Result<Keygrip, Error> {
 
 async fn wait(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     let Request { wanted, timeout } = request;
-    if session.hub.settings.openpgp_disabled {
-        return Err(scd(Code::NOT_SUPPORTED));
-    }
     let own = session.selected().map(|selected| selected.token.insertion());
     let token = tokio::select! {
         biased;
@@ -152,6 +150,7 @@ async fn is_it(token: &TokenHandle, wanted: &Wanted) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_token::{Office, SERIAL, SIGN, grip, token};
     use super::*;
 
     const GRIP: &str = "925BEAC2BFC3FC060AC364F8D01A7D00054F784E";
@@ -198,5 +197,20 @@ mod tests {
         ] {
             assert_eq!(refused(wrong), Code::ASS_PARAMETER, "{wrong}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_ends_the_wait_for_any_for_its_number_and_for_its_key() {
+        let office = Office::new([token().with_key(&[1], "leaf", SIGN)], &[]);
+        let here = format!("S SERIALNO {SERIAL}");
+        for wanted in ["--any", &format!("--serialno={SERIAL}"), &grip("leaf")] {
+            assert_eq!(
+                office.says(&[&format!("WAIT --timeout=0 {wanted}")]).await,
+                [&here, "OK"],
+                "{wanted}"
+            );
+        }
+        let said = office.says(&[&format!("WAIT --timeout=0 {}", grip("ed25519"))]).await;
+        assert_eq!(said, ["ERR 100663358 Timeout <SCD>"]);
     }
 }

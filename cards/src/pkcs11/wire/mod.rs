@@ -6,6 +6,8 @@
 //! Foreign octets (attributes of objects) travel as the module gave them; what they mean is found out in the daemon, with the
 //! parsers of `claviger-keys`.
 
+pub mod frame;
+
 use serde::{Deserialize, Serialize};
 
 /// What the daemon says. The number of a task names it in the answer.
