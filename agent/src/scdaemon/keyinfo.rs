@@ -160,8 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_tokens_are_one_list_and_each_key_is_told_for_what_it_is_for() {
-        let mut other = token().with_key(&[7], "rsa2048", ALL);
-        other.0.serial = "D2760001240111503131AAAAAAAA1111".to_owned();
+        let other = token().on("other").with_key(&[7], "rsa2048", ALL);
         let first = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "ed25519", SIGN).with_key(
             &[3],
             "x25519",
@@ -181,5 +180,15 @@ mod tests {
         let said = office.says(&[&format!("KEYINFO {}", grip("leaf")), "KEYINFO --data nonsense"]).await;
         assert!(said[0].starts_with(&format!("S KEYINFO {} T {SERIAL} SoftHSM", grip("leaf"))));
         assert_eq!(said[1..], ["OK", "ERR 100663323 Not found <SCD>"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_show_after_a_login_are_listed_from_then_on() {
+        let office = Office::new([token().with_key(&[1], "leaf", SIGN)], &[]);
+        assert_eq!(office.says(&["KEYINFO --list"]).await.len(), 2);
+        let more = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "ed25519", SIGN);
+        let (_, facts) = &office.tokens[0];
+        facts.send_replace(std::sync::Arc::new(more.0));
+        assert_eq!(office.says(&["KEYINFO --list"]).await.len(), 3);
     }
 }

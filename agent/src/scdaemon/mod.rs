@@ -59,6 +59,7 @@ mod sign;
 mod status;
 mod token_attributes;
 mod token_keys;
+mod token_places;
 mod token_status;
 mod touch;
 mod typed;

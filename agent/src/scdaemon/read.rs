@@ -149,8 +149,7 @@ mod tests {
     const KEY: &str = r"SoftHSM\x20project/SoftHSM\x20v2/4dd5289f1942f77a/tls";
 
     fn office() -> Office {
-        let mut other = token().with_key(&[1], "P-384", SIGN);
-        other.0.id.label = "other".to_owned();
+        let other = token().on("other").with_key(&[1], "P-384", SIGN);
         let first = token()
             .with_key(&[1], "ed25519", SIGN)
             .with_key(&[2], "x25519", DERIVE)
