@@ -16,6 +16,7 @@
 
 pub mod config;
 pub mod facts;
+pub mod helper;
 mod objects;
 mod outcome;
 mod pairing;
