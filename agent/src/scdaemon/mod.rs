@@ -60,6 +60,8 @@ mod sign;
 mod status;
 mod token_attributes;
 mod token_keys;
+mod token_making;
+mod token_pins;
 mod token_places;
 mod token_prompt;
 mod token_reference;
