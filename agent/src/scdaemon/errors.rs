@@ -24,6 +24,7 @@ pub(super) fn from_token(error: TokenError) -> Error {
         TokenError::Silent => return scd(Code::TIMEOUT).with_text(error.to_string()),
         TokenError::Transport { .. } | TokenError::Interrupted { .. } => Code::EIO,
         TokenError::WrongPin { .. } | TokenError::PinTooShort { .. } => Code::BAD_PIN,
+        TokenError::PinRefused(_) => return scd(Code::BAD_PIN).with_text(error.to_string()),
         TokenError::Pinpad(PinpadEnd::TimedOut) => Code::TIMEOUT,
         TokenError::Pinpad(PinpadEnd::Cancelled) => Code::CANCELED,
         TokenError::Pinpad(PinpadEnd::NotRepeated) => Code::NOT_CONFIRMED,

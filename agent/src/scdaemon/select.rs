@@ -5,14 +5,12 @@ use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::deck::TokenHandle;
 
+use super::card_list::{self, Application, UNDEFINED};
 use super::errors::{from_scan, parameter, scd};
 use super::row;
 use super::session::{Selected, Session};
 use super::settings::Settings;
-use super::{Command, card_list, parse, token_status};
-
-/// Not an application: the card as it is, for raw commands.
-const UNDEFINED: &str = "undefined";
+use super::{Command, parse};
 
 /// What GnuPG gives for a card without a serial number.
 const NO_SERIAL: &str = "FF7F00";
@@ -155,43 +153,17 @@ fn keep(session: &mut Session, selected: Selected, application: &str) -> Result<
     Ok(other.serial())
 }
 
-/// What can be asked for by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Application {
-    OpenPgp,
-    Pkcs11,
-    Undefined,
-    /// One that nothing here has.
-    Other,
-}
-
-impl Application {
-    fn called(name: &str) -> Self {
-        match name.to_ascii_lowercase().as_str() {
-            card_list::OPENPGP => Self::OpenPgp,
-            token_status::APPLICATION => Self::Pkcs11,
-            UNDEFINED => Self::Undefined,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether a card or token has it. Raw commands go to cards only.
-    fn is_on(self, token: &TokenHandle) -> bool {
-        match self {
-            Self::OpenPgp | Self::Undefined => token.card().is_some(),
-            Self::Pkcs11 => token.pkcs11().is_some(),
-            Self::Other => false,
-        }
-    }
-}
-
 /// The first card that has an application; if none has, the one that a plain SERIALNO means.
 async fn first_with(session: &mut Session, application: Application) -> Result<TokenHandle, Error> {
     let first = session.select_default().await?;
-    let fitting = session.hub.deck.tokens().into_iter().find(|token| application.is_on(token));
-    let token = fitting.unwrap_or(first);
-    session.select(token.clone(), false);
-    Ok(token)
+    if application.is_on(&first) {
+        return Ok(first);
+    }
+    let other = session.hub.deck.tokens().into_iter().find(|token| application.is_on(token));
+    if let Some(other) = &other {
+        session.select(other.clone(), false);
+    }
+    Ok(other.unwrap_or(first))
 }
 
 /// Whether the configuration keeps a card's application from being used.
@@ -206,6 +178,10 @@ fn serial_of(token: &TokenHandle, raw: bool) -> String {
 /// Looks for the card with that serial number.
 async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Error> {
     session.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
+    if let Some(token) = find_serial(session, serial) {
+        return Ok(token);
+    }
+    session.hub.deck.settled().await;
     if let Some(token) = find_serial(session, serial) {
         return Ok(token);
     }
