@@ -7,8 +7,9 @@
 //! | one for which fewer jobs wait | two cards do twice the work of one |
 //! | the session's own; then the newest | that is what a plain SERIALNO means |
 //!
-//! Keys are looked for on cards whose keys were read before; only if none of them has it, the others are read, and only if
-//! that does not help, readers are asked for cards that have come this moment.
+//! Keys are looked for on cards whose keys were read before; only if none of them has it, the others are read; only if that
+//! does not help, PKCS#11 modules that are starting are waited for, and at last readers and modules are asked for what has
+//! come this moment.
 
 use claviger_cards::deck::TokenHandle;
 use claviger_cards::pkcs11::KeyNumber;
@@ -83,6 +84,10 @@ pub(super) async fn of(session: &Session, grip: &Keygrip) -> Vec<Holder> {
     if !known.is_empty() {
         return known;
     }
+    if let Some(found) = first_of_others(session, grip).await {
+        return vec![found];
+    }
+    session.hub.deck.settled().await;
     if let Some(found) = first_of_others(session, grip).await {
         return vec![found];
     }

@@ -3,7 +3,9 @@
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
+use claviger_cards::deck::TokenHandle;
 use claviger_cards::token::Slot;
+use claviger_keys::Keygrip;
 
 use super::errors::scd;
 use super::holders::{self, Holder, Place};
@@ -26,7 +28,7 @@ with KEYGRIP, as it is on the card that would serve now:
   S KEYINFO <keygrip> T <serialno> <keyid> <usage>
 
 --list returns all, or those for one use; --data returns the same lines
-as data. It does not look for newly inserted cards: SERIALNO does.
+as data. PKCS#11 modules that are starting are waited for.
 
 USAGE has an s for signatures, c for certifications, e for decryption,
 a for logging in. A token's key has the a if its label has \"auth\" in
@@ -109,7 +111,7 @@ async fn keyinfo(session: &mut Session, request: Request, talk: &mut dyn Convers
 /// The lines of the keys of all cards and tokens, in their order.
 async fn lines(session: &Session, wanted: Option<Use>) -> Vec<String> {
     let mut lines = Vec::new();
-    for token in session.hub.deck.tokens() {
+    for token in session.hub.all_tokens().await {
         load_keys(&token).await;
         if let Some(card) = token.card() {
             let slots = Slot::ALL.into_iter();
@@ -124,13 +126,21 @@ async fn lines(session: &Session, wanted: Option<Use>) -> Vec<String> {
     lines
 }
 
+async fn holders_among(tokens: Vec<TokenHandle>, grip: &Keygrip) -> Vec<Holder> {
+    let mut holders = Vec::new();
+    for token in tokens {
+        load_keys(&token).await;
+        holders.extend(holders::place_of(&token, grip).map(|place| Holder { token, place }));
+    }
+    holders
+}
+
 /// The line of a key, as it is on the card that would serve now.
 async fn named(session: &Session, grip: &str) -> Option<String> {
     let grip = grip.parse().ok()?;
-    let mut holders = Vec::new();
-    for token in session.hub.deck.tokens() {
-        load_keys(&token).await;
-        holders.extend(holders::place_of(&token, &grip).map(|place| Holder { token, place }));
+    let mut holders = holders_among(session.hub.deck.tokens(), &grip).await;
+    if holders.is_empty() {
+        holders = holders_among(session.hub.all_tokens().await, &grip).await;
     }
     let best = holders::best(session, holders)?;
     match best.place {

@@ -81,8 +81,9 @@ impl Sample {
     /// The same with a certificate that is of no key there.
     pub(super) fn with_certificate(mut self, id: &[u8], certificate: &str) -> Self {
         let number = CertificateNumber(self.0.certificates.len() as u32);
-        let octets = Arc::clone(certified(certificate).der());
-        self.0.certificates.push(Certificate { number, id: id.to_vec(), label: String::new(), octets });
+        let x509 = certified(certificate);
+        let octets = Arc::clone(x509.der());
+        self.0.certificates.push(Certificate { number, id: id.to_vec(), label: String::new(), octets, x509 });
         self
     }
 

@@ -181,6 +181,10 @@ async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Er
     if let Some(token) = find_serial(session, serial) {
         return Ok(token);
     }
+    session.hub.deck.settled().await;
+    if let Some(token) = find_serial(session, serial) {
+        return Ok(token);
+    }
     session.hub.deck.scan_anew().await.map_err(|error| from_scan(&error))?;
     find_serial(session, serial).ok_or(scd(Code::ENODEV))
 }

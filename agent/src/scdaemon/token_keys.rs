@@ -52,8 +52,7 @@ pub(super) struct ShownKey<'a> {
 impl TokenKeys {
     /// What is shown of the keys in these facts.
     pub(super) fn new(facts: Arc<Facts>) -> Self {
-        let stored = facts.certificates.iter();
-        let certificates = stored.map(|stored| (stored.number, Certificate::new(Arc::clone(&stored.octets))));
+        let certificates = facts.certificates.iter().map(|stored| (stored.number, stored.x509.clone()));
         let mut keys = Self {
             certificates: certificates.collect(),
             shown: Vec::new(),
@@ -159,12 +158,18 @@ fn named(facts: &Facts) -> Vec<(usize, &Key, KeyId)> {
 }
 
 /// The key that GnuPG calls so, on the session's token or else on the first that has one of that name.
-pub(super) fn find(session: &Session, id: &str) -> Option<(TokenHandle, KeyNumber)> {
-    let others = session.hub.deck.tokens();
-    session.token().ok().into_iter().chain(others).find_map(|token| {
-        let number = session.hub.tokens.keys_of(&token)?.called(id)?.key.number;
-        Some((token, number))
-    })
+/// PKCS#11 modules that are starting are waited for if it is not found before.
+pub(super) async fn find(session: &Session, id: &str) -> Option<(TokenHandle, KeyNumber)> {
+    let among = |tokens: Vec<TokenHandle>| {
+        session.token().ok().into_iter().chain(tokens).find_map(|token| {
+            let number = session.hub.tokens.keys_of(&token)?.called(id)?.key.number;
+            Some((token, number))
+        })
+    };
+    match among(session.hub.deck.tokens()) {
+        None if id.parse::<KeyId>().is_ok() => among(session.hub.all_tokens().await),
+        found => found,
+    }
 }
 
 /// What is shown of the tokens that are here, worked out once for each look at a token.

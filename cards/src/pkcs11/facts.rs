@@ -164,3 +164,12 @@ pub struct Certificate {
     /// The same, to be read; it is read once, however many look at it.
     pub x509: x509::Certificate,
 }
+
+impl Certificate {
+    /// A certificate as it is on a token, unpacked.
+    #[must_use]
+    pub fn new(number: CertificateNumber, id: Vec<u8>, label: String, octets: Arc<[u8]>) -> Self {
+        let x509 = x509::Certificate::new(Arc::clone(&octets));
+        Self { number, id, label, octets, x509 }
+    }
+}

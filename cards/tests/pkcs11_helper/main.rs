@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
 mod client;
+mod logins;
+mod objects;
 mod operations;
 mod softhsm;
+mod watching;
 
 /// Where a helper is asked for, this is its whole life.
 #[test]

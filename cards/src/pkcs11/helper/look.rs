@@ -8,8 +8,8 @@ use cryptoki_sys::*;
 
 use super::sys::module::Refusal;
 use super::token::{Identity, Token, text};
-use super::{Helper, Wake, hold, memory, opening, sys};
-use crate::pkcs11::wire::FromHelper;
+use super::{Helper, hold, memory, opening, sys};
+use crate::pkcs11::wire::{FromHelper, User};
 
 /// Between two looks, whatever is configured: the least.
 const MIN_POLL: Duration = Duration::from_millis(50);
@@ -22,18 +22,17 @@ const FIRST_REVIVAL: Duration = Duration::from_secs(1);
 const LAST_REVIVAL: Duration = Duration::from_secs(60);
 
 /// Looks until the process ends.
-pub(super) fn watch(helper: &Helper, woken: &Receiver<Wake>) -> ! {
+pub(super) fn watch(helper: &Helper, woken: &Receiver<u64>) -> ! {
     let mut watcher = Watcher::new(helper);
     watcher.look();
     helper.link.send(&FromHelper::Looked { number: 0 }, &[]);
     let poll = Duration::from_millis(helper.opening.poll).max(MIN_POLL);
     loop {
         match woken.recv_timeout(poll) {
-            Ok(Wake::Look(number)) => {
+            Ok(number) => {
                 watcher.look();
                 helper.link.send(&FromHelper::Looked { number }, &[]);
             }
-            Ok(Wake::Doubt(slot)) => watcher.doubt(slot),
             Err(RecvTimeoutError::Timeout) => watcher.tick(),
             Err(RecvTimeoutError::Disconnected) => helper.end(),
         }
@@ -46,16 +45,14 @@ struct Watcher<'a> {
     /// Whether the module has told of an event: others say that there was none, and look away.
     has_events: bool,
     idle_ticks: u32,
-    /// Tokens that were there, and are not.
-    missing: Vec<Identity>,
     revival: Duration,
     next_revival: Instant,
 }
 
 impl<'a> Watcher<'a> {
     fn new(helper: &'a Helper) -> Self {
-        let (missing, revival, next_revival) = (Vec::new(), FIRST_REVIVAL, Instant::now());
-        Self { helper, has_events: false, idle_ticks: 0, missing, revival, next_revival }
+        let next_revival = Instant::now() + FIRST_REVIVAL;
+        Self { helper, has_events: false, idle_ticks: 0, revival: FIRST_REVIVAL, next_revival }
     }
 
     /// From time to time.
@@ -83,7 +80,7 @@ impl<'a> Watcher<'a> {
         let Ok(found) = found else { return };
         let known: Vec<_> = hold(&self.helper.tokens).keys().copied().collect();
         for slot in known.into_iter().filter(|slot| !found.contains(slot)) {
-            self.lose(slot);
+            self.helper.lose(slot);
         }
         for slot in found {
             self.look_into(slot);
@@ -97,7 +94,7 @@ impl<'a> Watcher<'a> {
         }
         let looked = helper.alone_if_serial(|| self.look_at(slot));
         if looked.is_err() {
-            self.lose(slot);
+            self.helper.lose(slot);
         }
     }
 
@@ -112,7 +109,7 @@ impl<'a> Watcher<'a> {
         match helper.token(slot) {
             Some(known) if known.identity == identity => known.refresh(helper, info),
             Some(_) => {
-                self.lose(slot);
+                self.helper.lose(slot);
                 self.meet(slot, description, info)?;
             }
             None => self.meet(slot, description, info)?,
@@ -126,49 +123,41 @@ impl<'a> Watcher<'a> {
             return Ok(());
         }
         let token = Arc::new(Token::new(&self.helper.module, slot, description, info));
-        self.missing.retain(|missing| *missing != token.identity);
+        hold(&self.helper.missing).retain(|missing| *missing != token.identity);
         hold(&self.helper.tokens).insert(slot, Arc::clone(&token));
         token.enumerate(self.helper, true)
     }
 
-    /// A token is gone, if there was one.
-    fn lose(&mut self, slot: CK_SLOT_ID) {
-        let Some(token) = hold(&self.helper.tokens).remove(&slot) else { return };
-        self.missing.push(token.identity.clone());
-        self.helper.link.send(&FromHelper::Gone { slot }, &[]);
-        self.revival = FIRST_REVIVAL;
-        self.next_revival = Instant::now() + FIRST_REVIVAL;
-    }
-
-    /// A task failed in a way that a token without a body has.
-    fn doubt(&mut self, slot: CK_SLOT_ID) {
-        self.look();
-        let Some(token) = self.helper.token(slot) else { return };
-        if !self.helper.alone_if_serial(|| token.is_alive(&self.helper.module)) {
-            self.lose(slot);
-        }
-    }
-
-    /// Some modules look for tokens at the start only. Those that tell of events do not need this.
+    /// Some modules look for tokens at the start only, and are started anew while one is missing; those that tell of events
+    /// do not need this. It ends all logins, so it is given up after a while where somebody is logged in.
     fn revive(&mut self) {
-        if self.missing.is_empty() || self.has_events || Instant::now() < self.next_revival {
+        if !self.is_to_revive() {
             return;
         }
-        let Ok(_quiet) = self.helper.gate.try_write() else { return };
+        let Ok(alone) = self.helper.gate.try_write() else { return };
         self.revival = (self.revival * 2).min(LAST_REVIVAL);
         self.next_revival = Instant::now() + self.revival;
         let known = std::mem::take(&mut *hold(&self.helper.tokens));
         known.values().for_each(|token| token.forget());
+        // It may not have been initialised, if it could not be the last time.
         let _ = self.helper.module.finalize();
-        if let Err(refusal) = opening::initialize(&self.helper.module, &self.helper.opening) {
-            eprintln!("pkcs11-helper: the module does not start again: {refusal:?}");
-            sys::process::end(1);
+        let begun = opening::initialize(&self.helper.module, &self.helper.opening);
+        drop(alone);
+        if begun.is_ok() {
+            self.look();
         }
-        drop(_quiet);
-        self.look();
-        for slot in known.into_keys().filter(|slot| self.helper.token(*slot).is_none()) {
-            self.helper.link.send(&FromHelper::Gone { slot }, &[]);
+        for token in known.into_values().filter(|token| self.helper.token(token.slot).is_none()) {
+            self.helper.miss(&token);
         }
+    }
+
+    fn is_to_revive(&mut self) -> bool {
+        if hold(&self.helper.missing).is_empty() {
+            (self.revival, self.next_revival) = (FIRST_REVIVAL, Instant::now() + FIRST_REVIVAL);
+            return false;
+        }
+        let is_given_up = self.revival == LAST_REVIVAL && self.helper.is_in_use();
+        !self.has_events && !is_given_up && Instant::now() >= self.next_revival
     }
 
     /// Ends a process that has grown too much, while nothing is at work in it.
@@ -183,6 +172,23 @@ impl<'a> Watcher<'a> {
 }
 
 impl Helper {
+    /// A token is gone, if there was one.
+    pub(super) fn lose(&self, slot: CK_SLOT_ID) {
+        let lost = hold(&self.tokens).remove(&slot);
+        if let Some(token) = lost {
+            self.miss(&token);
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        hold(&self.tokens).values().any(|token| token.is_logged_in(User::User))
+    }
+
+    fn miss(&self, token: &Token) {
+        hold(&self.missing).push(token.identity.clone());
+        self.link.send(&FromHelper::Gone { slot: token.slot }, &[]);
+    }
+
     /// Calls the module beside tasks, or alone if it wants one call at a time.
     fn alone_if_serial<T>(&self, call: impl FnOnce() -> T) -> T {
         if self.serial {

@@ -40,7 +40,7 @@ use std::thread;
 
 use self::link::Link;
 use self::sys::module::Module;
-use self::token::Token;
+use self::token::{Identity, Token};
 use super::wire::{Fault, FromHelper, Opening, ToHelper};
 
 /// The most tasks that run at the same time, whatever is configured.
@@ -56,16 +56,10 @@ struct Helper {
     /// Tasks hold it for reading, or for writing where the module is serial; whoever ends the module holds it for writing.
     gate: RwLock<()>,
     tokens: Mutex<BTreeMap<u64, Arc<Token>>>,
-    /// Wakes the watcher.
-    wake: Sender<Wake>,
-}
-
-/// Why the watcher wakes before its time.
-enum Wake {
-    /// The daemon asks for a look.
-    Look(u64),
-    /// A task found something wrong with the token in this slot.
-    Doubt(u64),
+    /// Tokens that were there, and are not.
+    missing: Mutex<Vec<Identity>>,
+    /// Wakes the watcher: the number of a look.
+    wake: Sender<u64>,
 }
 
 /// The helper's whole life: its socket is standard input. It ends with the socket.
@@ -95,9 +89,16 @@ fn serve(link: Link, opening: Opening, opened: opening::Opened) -> ExitCode {
     let threads = if opened.serial { 1 } else { opening.threads.clamp(1, MAX_THREADS) };
     link.send(&FromHelper::Ready { threads, library: opened.library }, &[]);
     let (wake, woken) = channel();
-    let (gate, tokens) = (RwLock::default(), Mutex::default());
-    let helper =
-        Arc::new(Helper { link, module: opened.module, opening, serial: opened.serial, gate, tokens, wake });
+    let helper = Arc::new(Helper {
+        link,
+        module: opened.module,
+        opening,
+        serial: opened.serial,
+        gate: RwLock::default(),
+        tokens: Mutex::default(),
+        missing: Mutex::default(),
+        wake,
+    });
     for _ in 0..threads {
         let helper = Arc::clone(&helper);
         thread::spawn(move || work(&helper));
@@ -106,7 +107,7 @@ fn serve(link: Link, opening: Opening, opened: opening::Opened) -> ExitCode {
     work(&helper)
 }
 
-fn watch(helper: &Arc<Helper>, woken: Receiver<Wake>) {
+fn watch(helper: &Arc<Helper>, woken: Receiver<u64>) {
     let helper = Arc::clone(helper);
     thread::spawn(move || look::watch(&helper, &woken));
 }
@@ -119,7 +120,8 @@ fn work(helper: &Helper) -> ! {
                 let (result, secrets) = tasks::carry_out(helper, slot, login, task, secrets);
                 helper.link.send(&FromHelper::Done { number, result }, &secrets);
             }
-            ToHelper::Look { number } => helper.wake(Wake::Look(number)),
+            // The watcher lives as long as the process.
+            ToHelper::Look { number } => drop(helper.wake.send(number)),
             ToHelper::Open(_) => break,
         }
     }
@@ -129,11 +131,6 @@ fn work(helper: &Helper) -> ! {
 impl Helper {
     fn token(&self, slot: u64) -> Option<Arc<Token>> {
         hold(&self.tokens).get(&slot).cloned()
-    }
-
-    /// The watcher lives as long as the process.
-    fn wake(&self, why: Wake) {
-        let _ = self.wake.send(why);
     }
 
     /// Gives the module the chance to end orderly, if nothing runs in it, and ends.

@@ -7,7 +7,7 @@ use claviger_secret::Secret;
 
 use super::faults::DOUBTFUL;
 use super::token::{Token, login_needed};
-use super::{Helper, Wake, keys, login, pins, writing};
+use super::{Helper, keys, login, pins, writing};
 use crate::pkcs11::wire::{Answer, Fault, Login, Task, User};
 
 /// The most random octets of one task.
@@ -38,13 +38,17 @@ pub(super) fn carry_out(
     let mut job = Job { helper, token: Arc::clone(&token), login, secrets: secrets.into() };
     match job.run(task) {
         Ok((answer, secret)) => (Ok(answer), secret.into_iter().collect()),
-        Err(fault) => {
-            if is_doubtful(&fault) {
-                helper.wake(Wake::Doubt(slot));
-            }
-            (Err(fault), Vec::new())
-        }
+        Err(fault) => (Err(after_fault(helper, &token, fault)), Vec::new()),
     }
+}
+
+/// A token that was taken away under the module's feet is gone, whatever the module says.
+fn after_fault(helper: &Helper, token: &Token, fault: Fault) -> Fault {
+    if is_doubtful(&fault) && !token.is_alive(&helper.module) {
+        helper.lose(token.slot);
+        return Fault::Gone;
+    }
+    fault
 }
 
 /// A lock that is held together with others, or alone.

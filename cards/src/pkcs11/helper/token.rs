@@ -83,13 +83,14 @@ impl Token {
         }
     }
 
-    /// Reads the objects that are new, or all, and reports the token.
+    /// Reads its flags and the objects that are new, or all, and reports the token.
     ///
     /// # Errors
     /// What the module says.
     pub(super) fn enumerate(&self, helper: &Helper, all: bool) -> Result<(), Refusal> {
         let mut state = hold(&self.state);
         let state = &mut *state;
+        state.info = helper.module.token(self.slot)?;
         if all {
             state.objects = Objects::default();
         }

@@ -10,7 +10,7 @@ mod numbers;
 mod tests;
 mod usage;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use claviger_keys::pkcs11::token_id::TokenId;
@@ -150,11 +150,24 @@ impl Pairing {
         report: &TokenReport,
         numbers: &mut Numbers,
     ) -> (Vec<Key>, Vec<KeyRef>) {
-        // Where nothing is hidden, a key without its private half is somebody else's.
-        let all_seen = report.seen_private || !report.flags.login_required();
-        let shown = groups.into_iter().filter(|group| group.private.is_some() || !all_seen);
-        let keys = shown.map(|group| group.key(numbers));
-        keys.filter(|(key, _)| is_chosen(&self.keys, &key.id, &key.label, ObjectType::Private)).unzip()
+        let hidden = report.flags.login_required() && !report.logged_in;
+        let mut known = Remembered::of(self.before.as_deref());
+        let mut keys: Vec<_> = groups
+            .into_iter()
+            .map(|group| group.key(numbers))
+            // Where nothing is hidden, a key without its private half is somebody else's.
+            .filter_map(|(key, reference)| match (key.private_seen, hidden, report.seen_private) {
+                (true, _, _) | (false, true, false) => Some((key, reference)),
+                (false, true, true) => known.take(&key).map(|before| (before, reference)),
+                (false, false, _) => None,
+            })
+            .collect();
+        if hidden {
+            keys.extend(known.rest());
+        }
+        keys.into_iter()
+            .filter(|(key, _)| is_chosen(&self.keys, &key.id, &key.label, ObjectType::Private))
+            .unzip()
     }
 
     fn facts(
@@ -189,6 +202,33 @@ impl Pairing {
             certificates,
             by_grip,
         }
+    }
+}
+
+/// The keys whose private halves were seen before a logout: they are there all the same.
+struct Remembered<'k> {
+    keys: BTreeMap<KeyNumber, (&'k Key, &'k KeyRef)>,
+}
+
+impl<'k> Remembered<'k> {
+    fn of(before: Option<&'k Known>) -> Self {
+        let all = before.into_iter().flat_map(|before| {
+            let of = |key: &'k Key| Some((key.number, before.key(key.number)?));
+            before.facts.keys.iter().filter(|key| key.private_seen).filter_map(of)
+        });
+        Self { keys: all.collect() }
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Key> {
+        let (before, _) = self.keys.remove(&key.number)?;
+        Some(Key { certificates: key.certificates.clone(), ..before.clone() })
+    }
+
+    /// Those of which nothing is to be seen now; their handles are none any more.
+    fn rest(self) -> impl Iterator<Item = (Key, KeyRef)> {
+        self.keys
+            .into_values()
+            .map(|(key, reference)| (key.clone(), KeyRef { handle: None, ..reference.clone() }))
     }
 }
 

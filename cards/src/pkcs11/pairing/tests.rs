@@ -1,11 +1,11 @@
 //! Objects are put together as keys.
 
+use claviger_keys::PublicKey;
 use claviger_keys::x509::{Certificate as X509, read_file};
 
 use super::*;
 use crate::pkcs11::facts::KeyKind;
 use crate::pkcs11::wire::{KeyObject, TokenFlags};
-use claviger_keys::PublicKey;
 
 /// `CKF_LOGIN_REQUIRED`.
 const LOGIN_REQUIRED: TokenFlags = TokenFlags(4);
@@ -168,6 +168,30 @@ fn what_was_known_keeps_its_number_and_is_not_read_twice() {
     assert!(before.facts.keys.iter().all(|key| key.number != new));
     let certificates = [&before, &known].map(|known| Arc::clone(&known.facts.certificates[0].octets));
     assert!(Arc::ptr_eq(&certificates[0], &certificates[1]));
+}
+
+#[test]
+fn what_was_seen_before_a_logout_is_there_all_the_same() {
+    let config = ProviderConfig::new("test", "/module.so");
+    let pair = |object: &dyn Fn() -> Vec<KeyObject>, logged_in, before| {
+        let report = TokenReport { seen_private: true, logged_in, ..report(object(), Vec::new()) };
+        pair_with(&config, before, report).unwrap()
+    };
+    let others = || object("ed25519", b"\x03", false);
+    let all = || {
+        let mut lone = object("leaf", b"\x02", true);
+        lone.public_key_info = public("leaf").spki_der();
+        vec![object("rsa2048", b"\x01", true), lone, object("rsa2048", b"\x01", false), others()]
+    };
+    let seen = Arc::new(pair(&all, true, None));
+    let left = pair(&|| vec![object("rsa2048", b"\x01", false), others()], false, Some(Arc::clone(&seen)));
+    let grips_of = |names: [&str; 2]| names.map(|name| Some(public(name).keygrip()));
+    assert_eq!(grips(&seen), grips_of(["rsa2048", "leaf"]), "nobody here has the other's private key");
+    assert_eq!(grips(&left), grips(&seen));
+    for key in &left.facts.keys {
+        let (_, reference) = left.key(key.number).unwrap();
+        assert!(key.private_seen && reference.handle.is_none());
+    }
 }
 
 #[test]
