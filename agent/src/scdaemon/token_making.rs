@@ -99,10 +99,7 @@ pub(super) fn place(
     usage: Option<Wanted>,
 ) -> Result<Option<NewPlace>, Error> {
     let own = session.token()?;
-    let name = match Name::parse(text, own.pkcs11().is_some())? {
-        Some(name) => name,
-        None => return Ok(None),
-    };
+    let Some(name) = Name::parse(text, own.pkcs11().is_some())? else { return Ok(None) };
     let tokens = std::iter::once(own.clone()).chain(session.hub.deck.tokens());
     let token = tokens.into_iter().find(|token| name.is_on(token)).ok_or(scd(Code::ENODEV))?;
     let facts = token.pkcs11().ok_or(scd(Code::CARD_REMOVED))?;
