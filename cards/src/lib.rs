@@ -11,7 +11,8 @@
 //! - An *insertion* is one stay of one card in one reader. A PIN belongs to an insertion, never to a serial number.
 //! - *Slots* are the three keys of an OpenPGP card: signing, decryption, authentication.
 
-#![forbid(unsafe_code)]
+// Not `forbid`: pkcs11/helper/sys calls C functions, in a process that does nothing else.
+#![deny(unsafe_code)]
 
 pub mod atr;
 pub mod deck;

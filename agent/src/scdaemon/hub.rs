@@ -141,6 +141,16 @@ impl Hub {
         let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
+    /// All cards and tokens that are here; PKCS#11 modules that are starting are waited for. For those who want all: SERIALNO
+    /// does not wait where a card is there.
+    pub(super) async fn all_tokens(&self) -> Vec<TokenHandle> {
+        if let Err(error) = self.deck.scan().await {
+            tracing::debug!(%error, "no card");
+        }
+        self.deck.settled().await;
+        self.deck.tokens()
+    }
+
     /// Enters a new session.
     pub(super) fn enter(&self, client: Arc<Client>) -> SessionId {
         let mut register = self.register();

@@ -24,7 +24,8 @@ Return information about this process.
   socket_name     the socket that more sessions can use
   connections     how many sessions there are
   status          u if this session can use a card, else r
-  reader_list     the names of all readers, a line each
+  reader_list     the names of all readers, a line each, and behind them
+                  those of the slots of PKCS#11 tokens
   deny_admin      OK if commands for the Admin PIN are refused
   app_list        the applications that have a name, a line each
   card_list       S SERIALNO <serialno> for each card and token
@@ -124,7 +125,9 @@ async fn readers(session: &Session, talk: &mut dyn Conversation) -> Result<(), E
     if let Err(error) = session.hub.deck.scan().await {
         tracing::info!(%error, "no readers to list");
     }
-    for reader in session.hub.deck.readers() {
+    let tokens = session.hub.deck.tokens().into_iter().filter(|token| token.pkcs11().is_some());
+    let slots = tokens.map(|token| token.reader());
+    for reader in session.hub.deck.readers().into_iter().chain(slots) {
         talk.data(format!("{reader}\n").as_bytes());
         // A data line for each, for people who read along.
         talk.flush().await.map_err(|_| scd(Code::EPIPE))?;
@@ -236,6 +239,7 @@ pub(super) fn dump(hub: &Hub) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_token::{Office, SERIAL, token};
     use super::*;
 
     #[test]
@@ -274,5 +278,16 @@ mod tests {
         assert_eq!(manufacturer("0xFFFE"), "unmanaged S/N range");
         assert_eq!(manufacturer("nonsense"), "unknown");
         assert_eq!(describe_status_word("0x6a88"), "reference not found");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_in_all_lists() {
+        let office = Office::new([token()], &[]);
+        let said =
+            office.says(&["GETINFO card_list", "GETINFO all_active_apps", "GETINFO active_apps"]).await;
+        let (card, apps) = (format!("S SERIALNO {SERIAL}"), format!("S SERIALNO {SERIAL} pkcs11"));
+        assert_eq!(said, [&card, "OK", &apps, "OK", "OK"], "none is selected");
+        let said = office.says(&["GETINFO status", "GETINFO active_apps", "GETINFO reader_list"]).await;
+        assert_eq!(said, ["D u", "OK", &apps, "OK", "D SoftHSM slot ID 0x7%0A", "OK"]);
     }
 }

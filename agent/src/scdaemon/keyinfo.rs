@@ -3,7 +3,9 @@
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
+use claviger_cards::deck::TokenHandle;
 use claviger_cards::token::Slot;
+use claviger_keys::Keygrip;
 
 use super::errors::scd;
 use super::holders::{self, Holder, Place};
@@ -26,12 +28,11 @@ with KEYGRIP, as it is on the card that would serve now:
   S KEYINFO <keygrip> T <serialno> <keyid> <usage>
 
 --list returns all, or those for one use; --data returns the same lines
-as data. It does not look for newly inserted cards: SERIALNO does.
+as data. PKCS#11 modules that are starting are waited for.
 
 USAGE has an s for signatures, c for certifications, e for decryption,
-a for logging in. A token's key has the a if its label has \"auth\" in
-it, if its certificate is for TLS clients and not for mail, or if it is
-the one that GETATTR $AUTHKEYID names.";
+a for logging in. A token's key has the a if it is meant for that (see
+HELP LEARN), or is the one that GETATTR $AUTHKEYID names.";
 
 /// Which keys are wanted.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ async fn keyinfo(session: &mut Session, request: Request, talk: &mut dyn Convers
 /// The lines of the keys of all cards and tokens, in their order.
 async fn lines(session: &Session, wanted: Option<Use>) -> Vec<String> {
     let mut lines = Vec::new();
-    for token in session.hub.deck.tokens() {
+    for token in session.hub.all_tokens().await {
         load_keys(&token).await;
         if let Some(card) = token.card() {
             let slots = Slot::ALL.into_iter();
@@ -124,13 +125,21 @@ async fn lines(session: &Session, wanted: Option<Use>) -> Vec<String> {
     lines
 }
 
+async fn holders_among(tokens: Vec<TokenHandle>, grip: &Keygrip) -> Vec<Holder> {
+    let mut holders = Vec::new();
+    for token in tokens {
+        load_keys(&token).await;
+        holders.extend(holders::place_of(&token, grip).map(|place| Holder { token, place }));
+    }
+    holders
+}
+
 /// The line of a key, as it is on the card that would serve now.
 async fn named(session: &Session, grip: &str) -> Option<String> {
     let grip = grip.parse().ok()?;
-    let mut holders = Vec::new();
-    for token in session.hub.deck.tokens() {
-        load_keys(&token).await;
-        holders.extend(holders::place_of(&token, &grip).map(|place| Holder { token, place }));
+    let mut holders = holders_among(session.hub.deck.tokens(), &grip).await;
+    if holders.is_empty() {
+        holders = holders_among(session.hub.all_tokens().await, &grip).await;
     }
     let best = holders::best(session, holders)?;
     match best.place {
@@ -160,8 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_tokens_are_one_list_and_each_key_is_told_for_what_it_is_for() {
-        let mut other = token().with_key(&[7], "rsa2048", ALL);
-        other.0.serial = "D2760001240111503131AAAAAAAA1111".to_owned();
+        let other = token().on("other").with_key(&[7], "rsa2048", ALL);
         let first = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "ed25519", SIGN).with_key(
             &[3],
             "x25519",
@@ -181,5 +189,15 @@ mod tests {
         let said = office.says(&[&format!("KEYINFO {}", grip("leaf")), "KEYINFO --data nonsense"]).await;
         assert!(said[0].starts_with(&format!("S KEYINFO {} T {SERIAL} SoftHSM", grip("leaf"))));
         assert_eq!(said[1..], ["OK", "ERR 100663323 Not found <SCD>"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_show_after_a_login_are_listed_from_then_on() {
+        let office = Office::new([token().with_key(&[1], "leaf", SIGN)], &[]);
+        assert_eq!(office.says(&["KEYINFO --list"]).await.len(), 2);
+        let more = token().with_key(&[1], "leaf", SIGN).with_key(&[2], "ed25519", SIGN);
+        let (_, facts) = &office.tokens[0];
+        facts.send_replace(std::sync::Arc::new(more.0));
+        assert_eq!(office.says(&["KEYINFO --list"]).await.len(), 3);
     }
 }

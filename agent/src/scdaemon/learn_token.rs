@@ -80,7 +80,7 @@ async fn send_key_pairs(
     let times = openpgp_certificates::times_of(session, keys).await;
     for (at, key) in keys.all().enumerate() {
         let grip = key.key.grip();
-        if let (Some(name), false) = (token_status::friendly_name(keys.facts(), key), request.keys_only) {
+        if let (Some(name), false) = (token_status::friendly_name(keys, key), request.keys_only) {
             talk.status("KEY-FRIENDLY", &name);
         }
         if grip.is_some() || !request.keys_only {

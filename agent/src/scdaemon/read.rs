@@ -120,7 +120,7 @@ async fn place_of(session: &mut Session, id: &str) -> Result<Place, Error> {
         Ok(KeyReference::Serial(..)) => Err(scd(Code::INV_ID)),
         Err(_) => match attributes::slot_meant_by(id) {
             Some(slot) => in_place_of(session, slot),
-            None => on_a_token(session, id).ok_or(scd(Code::INV_ID)),
+            None => on_a_token(session, id).await.ok_or(scd(Code::INV_ID)),
         },
     }
 }
@@ -132,8 +132,8 @@ fn in_place_of(session: &Session, slot: Slot) -> Result<Place, Error> {
 }
 
 /// The key of that name, on the token that has it: the session's before others.
-fn on_a_token(session: &mut Session, id: &str) -> Option<Place> {
-    let (token, number) = token_keys::find(session, id)?;
+async fn on_a_token(session: &mut Session, id: &str) -> Option<Place> {
+    let (token, number) = token_keys::find(session, id).await?;
     if session.token().ok().is_none_or(|own| own.insertion() != token.insertion()) {
         session.borrow(token);
     }
@@ -149,8 +149,7 @@ mod tests {
     const KEY: &str = r"SoftHSM\x20project/SoftHSM\x20v2/4dd5289f1942f77a/tls";
 
     fn office() -> Office {
-        let mut other = token().with_key(&[1], "P-384", SIGN);
-        other.0.id.label = "other".to_owned();
+        let other = token().on("other").with_key(&[1], "P-384", SIGN);
         let first = token()
             .with_key(&[1], "ed25519", SIGN)
             .with_key(&[2], "x25519", DERIVE)

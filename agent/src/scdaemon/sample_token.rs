@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use super::Scdaemon;
 use super::token_keys::TokenKeys;
 
-pub(super) const SERIAL: &str = "D27600012401115031319909A5ED1111";
+/// What follows from the names of [`token`].
+pub(super) const SERIAL: &str = "D276000124011150313155D72AA61111";
 
 pub(super) const SIGN: Usage = Usage { sign: true, decrypt: false, derive: false };
 pub(super) const DERIVE: Usage = Usage { sign: false, decrypt: false, derive: true };
@@ -36,8 +37,8 @@ pub(super) fn token() -> Sample {
         slot: 7,
         slot_description: text("SoftHSM slot ID 0x7"),
         library: text("Implementation of PKCS11"),
+        serial: id.gnupg_serial(),
         id,
-        serial: SERIAL.to_owned(),
         firmware: (2, 6),
         flags: TokenFlags(0x42D),
         pin_length: (4, 255),
@@ -54,6 +55,13 @@ pub(super) fn token() -> Sample {
 pub(super) struct Sample(pub(super) Facts);
 
 impl Sample {
+    /// The same on a token with another label, and so with another serial number.
+    pub(super) fn on(mut self, label: &str) -> Self {
+        self.0.id.label = label.to_owned();
+        self.0.serial = self.0.id.gnupg_serial();
+        self
+    }
+
     /// The same with the key that a certificate of testdata certifies.
     pub(super) fn with_key(mut self, id: &[u8], certificate: &str, usage: Usage) -> Self {
         let public = certified(certificate).fields().unwrap().public_key().unwrap().clone();
@@ -73,8 +81,9 @@ impl Sample {
     /// The same with a certificate that is of no key there.
     pub(super) fn with_certificate(mut self, id: &[u8], certificate: &str) -> Self {
         let number = CertificateNumber(self.0.certificates.len() as u32);
-        let octets = Arc::clone(certified(certificate).der());
-        self.0.certificates.push(Certificate { number, id: id.to_vec(), label: String::new(), octets });
+        let x509 = certified(certificate);
+        let octets = Arc::clone(x509.der());
+        self.0.certificates.push(Certificate { number, id: id.to_vec(), label: String::new(), octets, x509 });
         self
     }
 

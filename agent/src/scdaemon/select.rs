@@ -5,13 +5,12 @@ use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::deck::TokenHandle;
 
+use super::card_list::{self, Application, UNDEFINED};
 use super::errors::{from_scan, parameter, scd};
 use super::row;
 use super::session::{Selected, Session};
-use super::{Command, card_list, parse, token_status};
-
-/// Not an application: the card as it is, for raw commands.
-const UNDEFINED: &str = "undefined";
+use super::settings::Settings;
+use super::{Command, parse};
 
 /// What GnuPG gives for a card without a serial number.
 const NO_SERIAL: &str = "FF7F00";
@@ -123,8 +122,8 @@ async fn find(session: &mut Session, request: &SerialnoRequest) -> Result<String
         (None, Some(application)) => first_with(session, application).await?,
     };
     let raw = application == Some(Application::Undefined);
-    if application.is_some_and(|application| !application.is_on(&token)) || is_disabled(session, &token, raw)
-    {
+    let is_refused = !raw && is_disabled(&session.hub.settings, &token);
+    if is_refused || application.is_some_and(|application| !application.is_on(&token)) {
         return Err(scd(Code::NOT_SUPPORTED));
     }
     if raw {
@@ -135,8 +134,8 @@ async fn find(session: &mut Session, request: &SerialnoRequest) -> Result<String
     Ok(request.demand.clone().unwrap_or_else(|| serial_of(&token, raw)))
 }
 
-/// The session's card again, if it has the application; or another one that has, if it is one of GnuPG's other names for
-/// the same card that is in the way.
+/// The session's card again, if it has the application; else the first that has, where an OpenPGP card and a token stand
+/// beside each other: they are no two applications of one card.
 fn keep(session: &mut Session, selected: Selected, application: &str) -> Result<String, Error> {
     let own = if selected.raw { UNDEFINED } else { card_list::application(&selected.token) };
     if application.eq_ignore_ascii_case(own) {
@@ -146,54 +145,30 @@ fn keep(session: &mut Session, selected: Selected, application: &str) -> Result<
     }
     let wanted = Application::called(application);
     let is_other_kind = matches!(wanted, Application::OpenPgp | Application::Pkcs11) && !selected.raw;
-    let other = session.hub.deck.tokens().into_iter().find(|token| is_other_kind && wanted.is_on(token));
+    let settings = &session.hub.settings;
+    let fits = |token: &TokenHandle| is_other_kind && wanted.is_on(token) && !is_disabled(settings, token);
+    let other = session.hub.deck.tokens().into_iter().find(fits);
     let other = other.ok_or(scd(Code::CONFLICT))?;
     session.select(other.clone(), false);
     Ok(other.serial())
 }
 
-/// What can be asked for by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Application {
-    OpenPgp,
-    Pkcs11,
-    Undefined,
-    /// One that nothing here has.
-    Other,
-}
-
-impl Application {
-    fn called(name: &str) -> Self {
-        match name.to_ascii_lowercase().as_str() {
-            card_list::OPENPGP => Self::OpenPgp,
-            token_status::APPLICATION => Self::Pkcs11,
-            UNDEFINED => Self::Undefined,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether a card or token has it. Raw commands go to cards only.
-    fn is_on(self, token: &TokenHandle) -> bool {
-        match self {
-            Self::OpenPgp | Self::Undefined => token.card().is_some(),
-            Self::Pkcs11 => token.pkcs11().is_some(),
-            Self::Other => false,
-        }
-    }
-}
-
 /// The first card that has an application; if none has, the one that a plain SERIALNO means.
 async fn first_with(session: &mut Session, application: Application) -> Result<TokenHandle, Error> {
     let first = session.select_default().await?;
-    let fitting = session.hub.deck.tokens().into_iter().find(|token| application.is_on(token));
-    let token = fitting.unwrap_or(first);
-    session.select(token.clone(), false);
-    Ok(token)
+    if application.is_on(&first) {
+        return Ok(first);
+    }
+    let other = session.hub.deck.tokens().into_iter().find(|token| application.is_on(token));
+    if let Some(other) = &other {
+        session.select(other.clone(), false);
+    }
+    Ok(other.unwrap_or(first))
 }
 
 /// Whether the configuration keeps a card's application from being used.
-fn is_disabled(session: &Session, token: &TokenHandle, raw: bool) -> bool {
-    session.hub.settings.openpgp_disabled && !raw && token.card().is_some()
+pub(super) fn is_disabled(settings: &Settings, token: &TokenHandle) -> bool {
+    settings.openpgp_disabled && token.card().is_some()
 }
 
 fn serial_of(token: &TokenHandle, raw: bool) -> String {
@@ -206,6 +181,10 @@ async fn demanded(session: &mut Session, serial: &str) -> Result<TokenHandle, Er
     if let Some(token) = find_serial(session, serial) {
         return Ok(token);
     }
+    session.hub.deck.settled().await;
+    if let Some(token) = find_serial(session, serial) {
+        return Ok(token);
+    }
     session.hub.deck.scan_anew().await.map_err(|error| from_scan(&error))?;
     find_serial(session, serial).ok_or(scd(Code::ENODEV))
 }
@@ -214,11 +193,11 @@ fn find_serial(session: &Session, serial: &str) -> Option<TokenHandle> {
     session.hub.deck.tokens().into_iter().find(|token| has_serial(token, serial))
 }
 
-/// Whether the card has that serial number, the digits of its version apart; a token's number has no version in it, though
-/// it looks as if.
+/// Whether the card has that serial number, the digits of its version apart. A token's number has no version in it, though it
+/// looks as if, but may be another one in old stubs.
 pub(super) fn has_serial(token: &TokenHandle, serial: &str) -> bool {
-    if token.pkcs11().is_some() {
-        return token.serial().eq_ignore_ascii_case(serial);
+    if let Some(facts) = token.pkcs11() {
+        return facts.serial.eq_ignore_ascii_case(serial) || facts.id.answers_to(serial);
     }
     without_version(&token.serial()) == without_version(serial)
 }
@@ -296,12 +275,13 @@ mod tests {
         assert_ne!(without_version(stub_of_23), without_version("D2760001240103040006123456790000"));
     }
 
-    const OTHER: &str = "D2760001240111503131AAAAAAAA1111";
+    /// The number of a token with another label.
+    const OTHER: &str = "D276000124011150313191FE1CE11111";
 
     fn office() -> Office {
-        let mut other = token().with_key(&[1], "leaf", SIGN);
-        other.0.serial = OTHER.to_owned();
-        Office::new([token().with_key(&[1], "ed25519", SIGN), other], &[])
+        let tokens =
+            [token().with_key(&[1], "ed25519", SIGN), token().on("other").with_key(&[1], "leaf", SIGN)];
+        Office::new(tokens, &[])
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ use claviger_cards::token::Request;
 
 use super::errors::{from_scan, scd};
 use super::hub::{Client, Hub, SessionId};
+use super::select;
 
 /// A session with a client.
 pub(super) struct Session {
@@ -128,7 +129,7 @@ impl Session {
         self.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
         let tokens = self.hub.deck.tokens();
         let kept = self.selected.as_ref().filter(|own| own.token.is_present()).map(|own| own.token.clone());
-        let usable = |token: &&TokenHandle| !self.hub.settings.openpgp_disabled || token.card().is_none();
+        let usable = |token: &&TokenHandle| !select::is_disabled(&self.hub.settings, token);
         let first = || tokens.iter().find(usable).or(tokens.first()).cloned();
         let token = kept.or_else(first).ok_or(scd(Code::ENODEV))?;
         self.select(token.clone(), false);

@@ -1,14 +1,12 @@
 //! The values of status lines that speak of a PKCS#11 token, made from what is known of it (PKCS#11 3.1, section 3.2:
 //! `CK_TOKEN_INFO`). Names and forms are those that an OpenPGP card's have, see [`super::status`].
 
-use std::sync::Arc;
-
 use claviger_assuan::escape::{percent_plus, status_fields};
 use claviger_cards::pkcs11::wire::TokenFlags;
-use claviger_cards::pkcs11::{Certificate as StoredCertificate, Facts, KeyKind};
+use claviger_cards::pkcs11::{Facts, KeyKind};
 use claviger_cards::token::Slot;
 use claviger_keys::PublicKey;
-use claviger_keys::x509::Certificate as X509;
+use claviger_keys::x509::Certificate;
 
 use super::status::{ecc_algorithm, slot_number};
 use super::token_keys::{ShownKey, TokenKeys};
@@ -54,22 +52,20 @@ pub(super) fn key_info(facts: &Facts, key: ShownKey<'_>) -> Option<String> {
 }
 
 /// CERTINFO: type and name; nothing for what cannot be read as a certificate.
-pub(super) fn certificate(certificate: &StoredCertificate, id: &str) -> Option<String> {
-    match kind(&X509::new(Arc::clone(&certificate.octets))) {
+pub(super) fn certificate(certificate: &Certificate, id: &str) -> Option<String> {
+    match kind(certificate) {
         Kind::Unreadable => None,
         readable => Some(format!("{} {id}", readable.number())),
     }
 }
 
 /// KEY-FRIENDLY: keygrip, and the subject of the key's certificate, or else its label.
-pub(super) fn friendly_name(facts: &Facts, key: ShownKey<'_>) -> Option<Vec<u8>> {
-    let own = |certificate: &&StoredCertificate| key.key.certificates.first() == Some(&certificate.number);
-    let certificate = facts.certificates.iter().find(own);
-    let certificate = certificate.map(|certificate| X509::new(Arc::clone(&certificate.octets)));
-    let subject = certificate.and_then(|certificate| Some(certificate.fields().ok()?.subject().to_string()));
+pub(super) fn friendly_name(keys: &TokenKeys, key: ShownKey<'_>) -> Option<Vec<u8>> {
+    let grip = key.key.grip()?.to_string();
+    let certificates = keys.certificates_of(key.key);
+    let subject = certificates.first().and_then(|first| Some(first.fields().ok()?.subject().to_string()));
     let name = subject.filter(|subject| !subject.is_empty()).unwrap_or_else(|| key.key.label.clone());
-    let grip = key.key.grip().filter(|_| !name.is_empty())?.to_string();
-    Some(status_fields(&[grip.as_bytes(), name.as_bytes()]))
+    (!name.is_empty()).then(|| status_fields(&[grip.as_bytes(), name.as_bytes()]))
 }
 
 /// APPVERSION: the version of the token's firmware.
@@ -153,6 +149,8 @@ fn bits(number: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::sample_token::{ALL, DERIVE, SERIAL, SIGN, grip, token};
     use super::*;
 
@@ -235,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_key_s_friendly_name_is_its_certificate_s_subject_or_its_label() {
-        let name = |keys: &TokenKeys| friendly_name(keys.facts(), keys.all().next().unwrap());
+        let name = |keys: &TokenKeys| friendly_name(keys, keys.all().next().unwrap());
         let certified = token().with_certified_key(&[1], "leaf", SIGN).labelled("mine").keys();
         assert_eq!(name(&certified), Some(format!("{} CN=Leaf,O=Example", grip("leaf")).into_bytes()));
         let labelled = token().with_key(&[1], "leaf", SIGN).labelled("my key").keys();

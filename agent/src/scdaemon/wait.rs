@@ -5,15 +5,16 @@ use std::time::Duration;
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
-use claviger_cards::deck::{Deck, TokenHandle};
+use claviger_cards::deck::TokenHandle;
 use claviger_cards::token::Insertion;
 use claviger_keys::Keygrip;
 use tokio::time::{Instant, sleep_until};
 
 use super::errors::{parameter, scd};
 use super::holders;
+use super::hub::Hub;
 use super::key_reference::load_keys;
-use super::select::has_serial;
+use super::select::{self, has_serial};
 use super::session::Session;
 use super::{Command, parse, row};
 
@@ -94,7 +95,7 @@ async fn wait(session: &mut Session, request: Request, talk: &mut dyn Conversati
     let own = session.selected().map(|selected| selected.token.insertion());
     let token = tokio::select! {
         biased;
-        token = arrival(&session.hub.deck, &wanted, own, timeout) => token.ok_or(scd(Code::TIMEOUT))?,
+        token = arrival(&session.hub, &wanted, own, timeout) => token.ok_or(scd(Code::TIMEOUT))?,
         () = talk.closed() => return Err(scd(Code::EOF)),
         () = session.hub.ending() => return Err(scd(Code::CANCELED)),
     };
@@ -110,18 +111,20 @@ async fn wait(session: &mut Session, request: Request, talk: &mut dyn Conversati
 /// The token, as soon as it is there: the session's own before others, then the newest. At least one look is taken, however
 /// short the time is.
 async fn arrival(
-    deck: &Deck,
+    hub: &Hub,
     wanted: &Wanted,
     own: Option<Insertion>,
     timeout: Duration,
 ) -> Option<TokenHandle> {
     let end = Instant::now() + timeout;
+    let deck = &hub.deck;
     let mut events = deck.subscribe();
     loop {
         if let Err(error) = deck.scan().await {
             tracing::info!(%error, "no card yet");
         }
         let mut tokens = deck.tokens();
+        tokens.retain(|token| !select::is_disabled(&hub.settings, token));
         tokens.sort_by_key(|token| Some(token.insertion()) != own);
         for token in tokens {
             if is_it(&token, wanted).await {

@@ -194,3 +194,88 @@ pub fn certificate(octets: &[u8]) -> Result<Vec<Attribute>, X509Error> {
         Attribute::octets(CKA_VALUE, certificate.bare()),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pkcs11::attributes::{Described, KeyAttributes};
+
+    const SOFTHSM: fn(u64) -> bool = |mechanism| mechanism == CKM_EC_EDWARDS_KEY_PAIR_GEN;
+    const STANDARD: fn(u64) -> bool = |mechanism| mechanism >= CKM_EC_EDWARDS_KEY_PAIR_GEN;
+
+    fn octets(attributes: &[Attribute], kind: u64) -> &[u8] {
+        let attribute = attributes.iter().find(|attribute| attribute.kind == kind).unwrap();
+        match &attribute.value {
+            Value::Octets(octets) => octets,
+            Value::Secret(secret) => secret.as_bytes(),
+            Value::Number(number) => panic!("{number}"),
+        }
+    }
+
+    fn number(attributes: &[Attribute], kind: u64) -> u64 {
+        match attributes.iter().find(|attribute| attribute.kind == kind).unwrap().value {
+            Value::Number(number) => number,
+            _ => panic!("{kind:x} is no number"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_of_a_public_key_describes_it() {
+        let points = Curve::ALL.map(|curve| PublicKey::ecc(curve, &vec![4; curve.point_size()]));
+        let rsa = PublicKey::rsa(&[0xc5; 256], b"\x01\0\x01");
+        for key in points.into_iter().chain([rsa]).map(Result::unwrap) {
+            for spelling in CurveSpelling::ALL {
+                let written = public_key(&key, spelling, SOFTHSM);
+                let key_type = number(&written, CKA_KEY_TYPE);
+                let described = if key.curve().is_some() {
+                    let (ec_params, ec_point) =
+                        (octets(&written, CKA_EC_PARAMS), octets(&written, CKA_EC_POINT));
+                    KeyAttributes { key_type, ec_params, ec_point, ..KeyAttributes::default() }.describe()
+                } else {
+                    let (modulus, exponent) =
+                        (octets(&written, CKA_MODULUS), octets(&written, CKA_PUBLIC_EXPONENT));
+                    KeyAttributes { key_type, modulus, exponent, ..KeyAttributes::default() }.describe()
+                };
+                assert_eq!(described, Ok(Described::Key(key.clone())));
+            }
+        }
+    }
+
+    #[test]
+    fn x25519_is_what_the_token_calls_it() {
+        let made = |curve, has: fn(u64) -> bool| {
+            let made = generate_ecc(curve, CurveSpelling::Name, has);
+            (made.mechanism, made.key_type)
+        };
+        let (edwards, montgomery) = (
+            (CKM_EC_EDWARDS_KEY_PAIR_GEN, CKK_EC_EDWARDS),
+            (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, CKK_EC_MONTGOMERY),
+        );
+        assert_eq!(made(Curve::Curve25519, SOFTHSM), edwards);
+        assert_eq!(made(Curve::Curve25519, STANDARD), montgomery);
+        assert_eq!(made(Curve::Curve25519, |_| false), montgomery);
+        assert_eq!(made(Curve::Ed25519, |_| false), edwards);
+        assert_eq!(made(Curve::NistP256, |_| false), (CKM_EC_KEY_PAIR_GEN, CKK_EC));
+        let rsa = generate_rsa(3072);
+        assert_eq!(number(&rsa.public, CKA_MODULUS_BITS), 3072);
+    }
+
+    #[test]
+    fn a_secret_number_of_curve25519_is_turned_round() {
+        for (curve, first) in [(Curve::Curve25519, 1), (Curve::Ed25519, 9)] {
+            let PublicKey::Ecc(public) = PublicKey::ecc(curve, &[7; 32]).unwrap() else { panic!() };
+            let mut d = [9; 32];
+            d[31] = 1;
+            let key = EccSecret::new(public, &d).unwrap();
+            let key = SecretKey::new(SecretMaterial::Ecc(key), 0, None);
+            let written = private_key(&key, CurveSpelling::Name, SOFTHSM).unwrap();
+            assert_eq!(octets(&written, CKA_VALUE)[0], first);
+            assert!(written.iter().any(|attribute| matches!(attribute.value, Value::Secret(_))));
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_not_written() {
+        assert!(certificate(b"\x30\x03\x02\x01\x07").is_err());
+    }
+}

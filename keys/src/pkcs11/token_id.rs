@@ -3,8 +3,11 @@
 //!
 //! Both forms are gnupg-pkcs11-scd's, so that its users' key stubs go on working: the text is what pkcs11-helper makes of a
 //! token (`pkcs11h_token_serializeTokenId`), the serial number a hash of that text, in the place where an OpenPGP card's
-//! application identifier has manufacturer and number. Fedora's pkcs11-helper writes a URI instead of the text, and so has
-//! other serial numbers for the same tokens: they are understood, and not written.
+//! application identifier has manufacturer and number.
+//!
+//! Two other serial numbers of a token are understood, and not written. Fedora's pkcs11-helper writes a URI instead of the
+//! text. And gnupg-pkcs11-scd gives gpg the number of the first slot's token, which with SoftHSM is the one that is always
+//! there and not initialised: its stubs have that number.
 
 use std::str::FromStr;
 
@@ -49,11 +52,12 @@ impl TokenId {
         serial_of(&self.serialized())
     }
 
-    /// Whether a serial number is this token's: as it is today, or as it was under Fedora's pkcs11-helper. Digits may be of
-    /// either case.
+    /// Whether a stub with this serial number may mean this token: it is its own, or the one of Fedora's pkcs11-helper, or that
+    /// of a token of the same make that is not initialised. Digits may be of either case.
     #[must_use]
     pub fn answers_to(&self, serial: &str) -> bool {
-        [self.gnupg_serial(), serial_of(&self.fedora_serialized())]
+        let blank = Self { serial: String::new(), label: String::new(), ..self.clone() };
+        [self.gnupg_serial(), serial_of(&self.fedora_serialized()), blank.gnupg_serial()]
             .iter()
             .any(|own| own.eq_ignore_ascii_case(serial))
     }
@@ -159,6 +163,13 @@ mod tests {
         assert_eq!(id.fedora_serialized(), uri);
         assert!(id.answers_to(&id.gnupg_serial()) && id.answers_to(&serial_of(uri).to_lowercase()));
         assert!(!id.answers_to(&TokenId::default().gnupg_serial()));
+    }
+
+    #[test]
+    fn a_token_answers_to_the_number_that_stubs_of_softhsm_have() {
+        let id = token(["SoftHSM project", "SoftHSM v2", "4dd5289f1942f77a", "tls"]);
+        assert_eq!(id.gnupg_serial(), "D276000124011150313155D72AA61111");
+        assert!(id.answers_to("D27600012401115031319909A5ED1111"));
     }
 
     #[test]

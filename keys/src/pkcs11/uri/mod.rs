@@ -1,7 +1,7 @@
 //! URIs of PKCS#11 objects (RFC 7512): `pkcs11:token=tls;object=mail;type=cert?pin-source=file:/etc/pin`.
 //!
 //! A URI says something of a token, of an object on it, of a slot, of a module, and in its query how to get at them. What it
-//! does not say fits anything. Reading and writing are in [`text`]; here is what it means.
+//! does not say fits anything. Here is what it means; reading and writing are next door.
 //!
 //! A URI may carry a PIN (`pin-value`). It is a secret in a place where secrets are seen, in process lists and logs; so it is
 //! refused unless the caller asks for it, and never written.

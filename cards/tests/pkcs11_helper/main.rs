@@ -1,0 +1,16 @@
+//! The helper process as the daemon sees it, with SoftHSM behind it. This program is the helper too: it starts itself.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
+
+mod client;
+mod logins;
+mod objects;
+mod operations;
+mod softhsm;
+mod watching;
+
+/// Where a helper is asked for, this is its whole life.
+#[test]
+fn this_program_is_the_helper_too() {
+    client::be_helper_if_asked();
+}
