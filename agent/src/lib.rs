@@ -44,7 +44,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprint!("{}", cli::help());
         return ExitCode::from(USAGE);
     };
-    if first == "scdaemon" { scdaemon::run(arguments) } else { cli::run(first, arguments) }
+    match first.to_str() {
+        Some("scdaemon") => scdaemon::run(arguments),
+        // Started by the daemon alone, for one PKCS#11 module each.
+        Some("pkcs11-helper") => claviger_cards::pkcs11::helper::run(),
+        _ => cli::run(first, arguments),
+    }
 }
 
 fn called_as(name: &OsStr) -> Option<&str> {

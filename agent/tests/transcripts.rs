@@ -1,14 +1,17 @@
-//! Plays the transcripts of `testdata/transcripts/` against GnuPG's own scdaemon and against ours: over the pipe, over
-//! the socket, and as a library.
+//! Plays the transcripts of `testdata/transcripts/` against GnuPG's own scdaemon, or gnupg-pkcs11-scd where tokens are, and
+//! against ours: over the pipe, over the socket, and as a library.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 
+#[path = "world/token/mod.rs"]
+#[allow(dead_code, reason = "others use the rest")]
+mod token;
 mod transcript;
 
 use transcript::coverage::Since;
-use transcript::script::Side;
+use transcript::script::{Side, Transcript};
 use transcript::season::{Report, play_all, stock};
 use transcript::theatre::Height;
 use transcript::{coverage, pulled, season};
@@ -16,6 +19,11 @@ use transcript::{coverage, pulled, season};
 #[test]
 fn gnupgs_own_scdaemon_says_what_the_transcripts_say() {
     all_played(stock());
+}
+
+#[test]
+fn gnupg_pkcs11_scd_says_what_the_transcripts_of_tokens_say() {
+    all_played(&play_all(Height::Incumbent));
 }
 
 #[test]
@@ -63,7 +71,7 @@ fn every_pair_of_command_and_error_is_covered_and_confirmed() {
 
 #[test]
 fn every_error_of_what_is_our_own_is_covered() {
-    let covered = coverage::pairs(&season::library(), Side::Ours);
+    let covered = coverage::pairs(&everything(), Side::Ours);
     let uncovered: Vec<_> =
         coverage::own().into_iter().filter(|row| !covered.contains(&row.pair())).collect();
     assert!(uncovered.is_empty(), "no transcript covers {uncovered:#?}");
@@ -73,7 +81,7 @@ fn every_error_of_what_is_our_own_is_covered() {
 fn every_command_with_its_options_and_names_is_covered_and_confirmed() {
     let original = Height::Stock.side();
     let table = coverage::words();
-    let covered = coverage::said(&season::library());
+    let covered = coverage::said(&everything());
     let confirmed = stock().words();
     let (known, unknown): (Vec<_>, Vec<_>) = table.iter().partition(|word| word.is_known_to(original));
     let count = |since| table.iter().filter(|word| word.since == since).count();
@@ -93,15 +101,23 @@ fn every_command_with_its_options_and_names_is_covered_and_confirmed() {
     assert!(unconfirmed.is_empty(), "GnuPG's scdaemon did not confirm {unconfirmed:#?}");
 }
 
-/// `CLAVIGER_DRAFTS` names a directory whose `*.draft` files are recorded: with GnuPG's scdaemon, or, if
-/// `CLAVIGER_RECORD_OURS` is set, with ours.
+/// `CLAVIGER_DRAFTS` names a directory whose `*.draft` files are recorded: with GnuPG's scdaemon, or with the one that
+/// `CLAVIGER_RECORD` names, `ours` or `gnupg-pkcs11-scd`.
 #[test]
 #[ignore = "a tool: see testdata/transcripts/README.md, \"Writing one\""]
 fn record_drafts() {
     let directory = std::env::var_os("CLAVIGER_DRAFTS").expect("CLAVIGER_DRAFTS names a directory");
-    let height = std::env::var_os("CLAVIGER_RECORD_OURS").map_or(Height::Stock, |_| Height::Pipe);
+    let height = match std::env::var("CLAVIGER_RECORD").as_deref() {
+        Ok("ours") => Height::Pipe,
+        Ok("gnupg-pkcs11-scd") => Height::Incumbent,
+        _ => Height::Stock,
+    };
     let failures = season::record_all(Path::new(&directory), height);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn everything() -> Vec<Transcript> {
+    season::library().into_iter().chain(season::library_of_tokens()).collect()
 }
 
 fn all_played(report: &Report) {

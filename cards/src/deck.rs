@@ -20,10 +20,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use crate::pkcs11::{self, ProviderConfig};
+use crate::pkcs11::provider::Provider;
+use crate::pkcs11::{self, ProviderConfig, ProviderState};
 use crate::reader::{Reader, pcsc, socket};
 use crate::token::{Insertion, TokenError};
 
@@ -195,6 +197,8 @@ struct Sources {
     pcsc: Option<pcsc::Watch>,
     socket: Option<socket::Listener>,
     settled: bool,
+    /// `None` before they were started.
+    providers: Option<Arc<[Provider]>>,
 }
 
 impl Deck {
@@ -244,12 +248,29 @@ impl Deck {
         self.look_at_socket().await;
         self.inner.register.retry_unusable();
         self.inner.register.all_opened(self.inner.config.deadline).await;
+        self.look_at_providers(trust).await;
         if self.inner.register.has_tokens() {
             return Ok(());
         }
         listening?;
         service?;
         self.inner.register.first_unusable().map_or(Ok(()), Err)
+    }
+
+    /// Ends when the tokens of all PKCS#11 providers are known, as far as these had the time that they may take to start. For
+    /// those who want all tokens, or one that a scan did not find: a scan with an OpenPGP card there waits for no module.
+    pub async fn settled(&self) {
+        for provider in self.start_providers().iter() {
+            // One after the other: they have started at the same time, and so does the time that each has.
+            provider.settled().await;
+        }
+    }
+
+    /// What the PKCS#11 providers are doing.
+    #[must_use]
+    pub fn providers(&self) -> Vec<ProviderState> {
+        let providers = self.inner.sources().providers.clone();
+        providers.iter().flat_map(|all| all.iter()).map(Provider::state).collect()
     }
 
     /// A card in a reader of the caller's own is there, from now until it fails with
@@ -337,6 +358,36 @@ impl Deck {
         match answer {
             Ok(Ok(outcome)) => outcome.map_err(ScanError::from),
             Ok(Err(_)) | Err(_) => Err(ScanError::NoService { cause: "it does not answer".to_owned() }),
+        }
+    }
+
+    /// Starts the providers on first use. Their helpers are told which readers to leave alone, so this comes behind the cards.
+    fn start_providers(&self) -> Arc<[Provider]> {
+        let config = &self.inner.config;
+        let start = |program: &HelperProgram| {
+            let start = |provider: &ProviderConfig| {
+                Provider::start(provider.clone(), program.clone(), Arc::clone(&self.inner.register))
+            };
+            config.providers.iter().map(start).collect()
+        };
+        let mut sources = self.inner.sources();
+        let providers =
+            sources.providers.get_or_insert_with(|| config.helper.as_ref().map(start).unwrap_or_default());
+        Arc::clone(providers)
+    }
+
+    async fn look_at_providers(&self, trust: Trust) {
+        let providers = self.start_providers();
+        if trust == Trust::Nothing {
+            // At the same time: one that hangs costs no more than one.
+            let mut looks = JoinSet::new();
+            for provider in providers.iter() {
+                looks.spawn(provider.look());
+            }
+            looks.join_all().await;
+        }
+        if !self.inner.register.has_cards() {
+            self.settled().await;
         }
     }
 

@@ -420,6 +420,11 @@ pub enum TokenError {
         /// The card's minimum.
         minimum: usize,
     },
+    /// The person: a PIN that the token does not take, of a wrong length or too simple, or that has to be changed first.
+    #[error(
+        "the token does not take this PIN: look at its rules for length and characters, or change it first"
+    )]
+    PinRefused(PinRef),
     /// The person: nothing came from the reader's keys that could be tried.
     #[error("{0}")]
     Pinpad(PinpadEnd),

@@ -6,6 +6,7 @@ pub mod assuan;
 pub mod cards;
 pub mod keys;
 pub mod openpgp;
+pub mod pkcs11;
 pub mod x509;
 
 /// A target: a function that takes any octets, and panics where a promise is broken.
@@ -19,6 +20,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("card_tlv", cards::card_tlv),
     ("keybox", x509::keybox),
     ("openpgp_certificates", openpgp::certificates),
+    ("packed_certificate", pkcs11::packed_certificate),
+    ("pkcs11_key_attributes", pkcs11::key_attributes),
+    ("pkcs11_key_id", pkcs11::key_id),
+    ("pkcs11_uri", pkcs11::uri),
+    ("rsa_padding", pkcs11::rsa_padding),
     ("sexp", keys::sexp),
     ("x509_certificate", x509::certificate),
     ("x509_file", x509::file),

@@ -29,6 +29,7 @@ pub mod keybox;
 pub mod keydata;
 pub mod keygrip;
 pub mod openpgp;
+pub mod padding;
 pub mod pkcs11;
 pub mod public;
 pub mod secret;

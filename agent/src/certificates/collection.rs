@@ -1,14 +1,17 @@
 //! All certificates that are at hand, and which of them a name fits.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use claviger_cards::token::Insertion;
-use claviger_keys::Keygrip;
 use claviger_keys::x509::Certificate;
 
+use super::query::Query;
 use super::{Entry, Reference, Slot};
 
-/// Slots of cards, the session's own card first, and what is on the shelf.
+/// Slots of cards and tokens, the session's own card first, and what is on the shelf.
 pub(crate) struct Collection {
-    slots: Vec<Slot>,
+    slots: Vec<Arc<Slot>>,
     shelf: Vec<Certificate>,
     /// The session's card.
     own: Option<Insertion>,
@@ -17,106 +20,62 @@ pub(crate) struct Collection {
 impl Collection {
     /// A collection; `own` is the card that references without a serial number mean.
     pub(crate) fn new(slots: Vec<Slot>, shelf: Vec<Certificate>, own: Option<Insertion>) -> Self {
-        Self { slots, shelf, own }
+        Self { slots: slots.into_iter().map(Arc::new).collect(), shelf, own }
     }
 
-    /// All certificates, those on cards first.
+    /// All certificates, those on cards and tokens first.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        let on_cards = self.slots.iter().filter_map(entry);
-        on_cards.chain(self.shelf.iter().map(on_shelf))
+        self.slots.iter().filter_map(entry).chain(self.shelf.iter().map(on_shelf))
     }
 
     /// All slots.
     pub(crate) fn all_slots(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter()
+        self.slots.iter().map(Arc::as_ref)
+    }
+
+    /// A reference, held against all slots.
+    pub(crate) fn query<'a>(&self, reference: &'a Reference) -> Query<'a> {
+        Query::new(reference, &self.slots, self.own)
     }
 
     /// The slots that a reference names: their keys count, whatever their certificates say.
-    pub(crate) fn slots<'a>(&'a self, reference: &'a Reference) -> impl Iterator<Item = &'a Slot> + 'a {
-        self.slots.iter().filter(move |slot| self.names_slot(reference, slot))
+    pub(crate) fn slots(&self, reference: &Reference) -> Vec<&Slot> {
+        let query = self.query(reference);
+        self.all_slots().filter(|slot| query.names(slot)).collect()
     }
 
     /// The certificates that a reference means, each once, however many places it has: what is in the slots that it
     /// names; if that is nothing, what the shelf has for their keys. Several are an ambiguity.
     pub(crate) fn meant_by(&self, reference: &Reference) -> Vec<Entry> {
-        let found: Vec<_> = match reference {
+        let query = self.query(reference);
+        let mut found: Vec<_> = match reference {
             Reference::Sha1(_) | Reference::Sha256(_) | Reference::SerialIssuer(_) => {
-                self.entries().filter(|entry| self.fits(reference, entry)).collect()
+                self.entries().filter(|entry| query.fits(entry)).collect()
             }
-            _ => self.slots(reference).filter_map(entry).collect(),
+            _ => self.slots.iter().filter(|slot| query.names(slot)).filter_map(entry).collect(),
         };
-        let found = if found.is_empty() { self.shelved_for(reference).collect() } else { found };
-        let mut once: Vec<Entry> = Vec::new();
-        for entry in found {
-            if !once.iter().any(|known| known.certificate.bare() == entry.certificate.bare()) {
-                once.push(entry);
-            }
+        if found.is_empty() {
+            let of_its_keys = self.shelf.iter().filter(|certificate| query.is_of_its_keys(certificate));
+            found = of_its_keys.map(on_shelf).collect();
         }
-        once
-    }
-
-    /// Whether a reference fits a certificate, wherever it is.
-    pub(crate) fn fits(&self, reference: &Reference, entry: &Entry) -> bool {
-        let certificate = &entry.certificate;
-        match reference {
-            Reference::Sha1(wanted) => certificate.sha1() == *wanted,
-            Reference::Sha256(wanted) => certificate.sha256() == *wanted,
-            Reference::SerialIssuer(wanted) => {
-                certificate.fields().is_ok_and(|fields| wanted.matches(fields))
-            }
-            Reference::Keygrip(grip) if is_of(certificate, grip) => true,
-            _ => match &entry.slot {
-                Some(slot) => self.names_slot(reference, slot),
-                None => self.keys(reference).any(|grip| is_of(certificate, &grip)),
-            },
-        }
-    }
-
-    fn names_slot(&self, reference: &Reference, slot: &Slot) -> bool {
-        match reference {
-            Reference::Slot(number) => self.own == Some(slot.insertion) && *number == slot.number,
-            Reference::SlotOf(serial, number) => *serial == slot.serial && *number == slot.number,
-            Reference::Keygrip(grip) => slot.keygrip.as_ref() == Some(grip),
-            Reference::Fingerprint(wanted) => slot.fingerprint.is_some_and(|own| wanted.as_bytes() == own),
-            Reference::Sha1(_) | Reference::Sha256(_) | Reference::SerialIssuer(_) | Reference::Pkcs11 => {
-                false
-            }
-        }
-    }
-
-    /// The keys that a reference names: by itself, or by their slots.
-    fn keys<'a>(&'a self, reference: &'a Reference) -> impl Iterator<Item = Keygrip> + 'a {
-        let itself = match reference {
-            Reference::Keygrip(grip) => Some(*grip),
-            _ => None,
-        };
-        itself.into_iter().chain(self.slots(reference).filter_map(|slot| slot.keygrip))
-    }
-
-    fn shelved_for<'a>(&'a self, reference: &'a Reference) -> impl Iterator<Item = Entry> + 'a {
-        let keys: Vec<_> = self.keys(reference).collect();
-        self.shelf
-            .iter()
-            .filter(move |certificate| keys.iter().any(|grip| is_of(certificate, grip)))
-            .map(on_shelf)
+        let mut once = HashSet::new();
+        found.retain(|entry| once.insert(entry.certificate.sha256()));
+        found
     }
 }
 
-fn entry(slot: &Slot) -> Option<Entry> {
-    Some(Entry { certificate: slot.certificate.clone()?, slot: Some(slot.clone()) })
+fn entry(slot: &Arc<Slot>) -> Option<Entry> {
+    Some(Entry { certificate: slot.certificate.clone()?, slot: Some(Arc::clone(slot)) })
 }
 
 fn on_shelf(certificate: &Certificate) -> Entry {
     Entry { certificate: certificate.clone(), slot: None }
 }
 
-fn is_of(certificate: &Certificate, grip: &Keygrip) -> bool {
-    certificate.fields().is_ok_and(|fields| fields.keygrip().as_ref() == Some(grip))
-}
-
 #[cfg(test)]
 mod tests {
     use claviger_cards::token::Slot as CardSlot;
+    use claviger_keys::Keygrip;
 
     use super::super::samples::{OWN, certificate, slot};
     use super::*;
@@ -157,7 +116,7 @@ mod tests {
             let [found] = meant(&collection, &name).try_into().unwrap_or_else(|_| panic!("{name}"));
             assert_eq!(found.certificate, leaf);
             assert_eq!(
-                found.slot.map(|slot| slot.number),
+                found.slot.and_then(|slot| slot.number()),
                 Some(CardSlot::Authenticate),
                 "{name}: the card comes first"
             );
@@ -192,11 +151,12 @@ mod tests {
     fn a_filter_shows_everything_that_it_fits() {
         let collection = collection();
         let fitting = |reference: Reference| {
-            collection.entries().filter(|entry| collection.fits(&reference, entry)).count()
+            let query = collection.query(&reference);
+            collection.entries().filter(|entry| query.fits(entry)).count()
         };
         assert_eq!(fitting(Reference::Keygrip(grip("leaf").unwrap())), 2, "on the card and on the shelf");
         assert_eq!(fitting(Reference::Slot(CardSlot::Decrypt)), 1);
-        assert_eq!(fitting(Reference::Pkcs11), 0);
+        assert_eq!(fitting(Reference::Pkcs11(vec!["pkcs11:".parse().unwrap()])), 0, "no card is a token");
         assert_eq!((collection.entries().count(), collection.all_slots().count()), (6, 3));
     }
 

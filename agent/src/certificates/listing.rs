@@ -79,7 +79,7 @@ pub(crate) fn line(entry: &Entry, now: i64) -> Vec<u8> {
     let mut value = format!(
         "{} {} {} {} {} {} {} {} ",
         entry.id(),
-        entry.slot.as_ref().map_or("store", |slot| &slot.serial),
+        entry.slot.as_deref().map_or("store", |slot| &slot.serial),
         entry.keygrip().map_or(NONE.to_owned(), |grip| grip.to_string()),
         kind(&entry.certificate).number(),
         hex::write(&entry.certificate.sha256()),
@@ -113,6 +113,8 @@ fn fitted(text: &str, room: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use claviger_cards::token::Slot as CardSlot;
 
     use super::super::samples::{certificate, slot};
@@ -155,9 +157,9 @@ mod tests {
             assert_eq!(flaws_of(&entry, now), flaws);
         }
         let own = slot(CardSlot::Sign, leaf.fields().unwrap().keygrip(), Some(leaf.clone()));
-        assert_eq!(flaws_of(&Entry { certificate: leaf.clone(), slot: Some(own) }, NOW), "-");
+        assert_eq!(flaws_of(&Entry { certificate: leaf.clone(), slot: Some(Arc::new(own)) }, NOW), "-");
         let other = slot(CardSlot::Sign, certificate("root").fields().unwrap().keygrip(), Some(leaf.clone()));
-        let entry = Entry { certificate: leaf, slot: Some(other) };
+        let entry = Entry { certificate: leaf, slot: Some(Arc::new(other)) };
         assert_eq!(flaws_of(&entry, end + 1), "expired,other-key");
         assert_eq!(worth(&entry, NOW).split(' ').nth(2), Some("other-key"));
     }
@@ -167,7 +169,7 @@ mod tests {
         let certificate = Certificate::new(&b"hello"[..]);
         let grip = super::super::samples::certificate("leaf").fields().unwrap().keygrip();
         let place = slot(CardSlot::Decrypt, grip, Some(certificate.clone()));
-        let line = text(&Entry { certificate, slot: Some(place) });
+        let line = text(&Entry { certificate, slot: Some(Arc::new(place)) });
         let sha256 = "2CF24DBA5FB0A30E26E83B2AC5B9E29E1B161E5C1FA7425E73043362938B9824";
         let serial = "D276000124010304FFFE123456780000";
         assert_eq!(

@@ -3,6 +3,8 @@
 use claviger_assuan::escape::unescape_percent_plus;
 use claviger_cards::token::Slot as CardSlot;
 use claviger_keys::Keygrip;
+use claviger_keys::pkcs11::key_id::KeyId;
+use claviger_keys::pkcs11::uri::{Uri, UriError};
 use claviger_keys::x509::SerialIssuer;
 use claviger_openpgp::Fingerprint;
 
@@ -31,40 +33,65 @@ pub(crate) enum Reference {
     Fingerprint(Fingerprint),
     /// `#SERIAL/ISSUER` as GnuPG writes it.
     SerialIssuer(SerialIssuer),
-    /// A `pkcs11:` URI (RFC 7512).
-    Pkcs11,
+    /// The name that gnupg-pkcs11-scd gives a token's key or certificate.
+    Key(KeyId),
+    /// A `pkcs11:` URI (RFC 7512), in its possible readings.
+    Pkcs11(Vec<Uri>),
 }
 
 /// The text is no reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotReference;
+pub(crate) enum NotReference {
+    /// Of no kind that there is.
+    Unknown,
+    /// It begins like a URI, and is none.
+    Uri(UriError),
+}
 
 impl Reference {
-    /// Parses an argument, percent-plus escaped.
+    /// Parses an argument, percent-plus escaped; a URI may also be as it is.
     ///
     /// # Errors
     /// [`NotReference`].
     pub(crate) fn parse(argument: &[u8]) -> Result<Self, NotReference> {
-        let octets = unescape_percent_plus(argument);
-        let text = std::str::from_utf8(&octets).map_err(|_| NotReference)?.trim_end();
-        if text.starts_with('#') {
-            return text.parse().map(Self::SerialIssuer).map_err(|_| NotReference);
+        if argument.get(..PKCS11.len()).is_some_and(|start| start.eq_ignore_ascii_case(PKCS11.as_bytes())) {
+            return uri(argument);
         }
-        if let Some((scheme, value)) = text.split_once(':') {
-            return prefixed(scheme, value, text).ok_or(NotReference);
+        let octets = unescape_percent_plus(argument);
+        let text = std::str::from_utf8(&octets).map_err(|_| NotReference::Unknown)?.trim_end();
+        if text.starts_with('#') {
+            return text.parse().map(Self::SerialIssuer).map_err(|_| NotReference::Unknown);
+        }
+        if let Some((scheme, value)) = text.split_once(':').filter(|(scheme, _)| !scheme.contains('/')) {
+            return prefixed(scheme, value).ok_or(NotReference::Unknown);
         }
         let of_slot = slot_called(text).map(Self::Slot).or_else(|| slot_of(text));
-        of_slot.or_else(|| text.parse().ok().map(Self::Keygrip)).ok_or(NotReference)
+        let of_key = || text.parse().ok().map(Self::Keygrip).or_else(|| text.parse().ok().map(Self::Key));
+        of_slot.or_else(of_key).ok_or(NotReference::Unknown)
     }
 }
 
-fn prefixed(scheme: &str, value: &str, whole: &str) -> Option<Reference> {
+fn prefixed(scheme: &str, value: &str) -> Option<Reference> {
     match scheme.to_ascii_lowercase().as_str() {
         "sha1" => octets(value).map(Reference::Sha1),
         "sha256" => octets(value).map(Reference::Sha256),
         "fpr" => value.parse().ok().map(Reference::Fingerprint),
-        _ if whole.starts_with(PKCS11) => Some(Reference::Pkcs11),
         _ => None,
+    }
+}
+
+/// A URI has escapes of its own. It is read as p11tool prints it, and as it is once the escapes of an argument are taken
+/// away: which of the two was meant shows when it fits something.
+fn uri(argument: &[u8]) -> Result<Reference, NotReference> {
+    let text = String::from_utf8_lossy(argument);
+    let unescaped = unescape_percent_plus(argument);
+    let as_it_is = text.trim_end().parse::<Uri>();
+    let once_more = std::str::from_utf8(&unescaped).ok().and_then(|text| text.trim_end().parse::<Uri>().ok());
+    let mut readings: Vec<_> = as_it_is.iter().cloned().collect();
+    readings.extend(once_more.filter(|uri| !readings.contains(uri)));
+    match as_it_is {
+        Err(error) if readings.is_empty() => Err(NotReference::Uri(error)),
+        _ => Ok(Reference::Pkcs11(readings)),
     }
 }
 
@@ -116,7 +143,29 @@ mod tests {
             let text = format!("fpr:{}", "AB".repeat(octets));
             assert!(matches!(parse(&text), Ok(Reference::Fingerprint(_))), "{text}");
         }
-        assert_eq!(parse("pkcs11:token=a%3Bb;object=c"), Ok(Reference::Pkcs11));
+    }
+
+    #[test]
+    fn a_uri_is_read_as_it_is_and_without_the_escapes_of_an_argument() {
+        let read = |text: &str| match parse(text) {
+            Ok(Reference::Pkcs11(readings)) => readings.iter().map(Uri::to_string).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read("pkcs11:token=a%20b"), ["pkcs11:token=a%20b"]);
+        assert_eq!(read("PKCS11:token=a+b"), ["pkcs11:token=a%2Bb", "pkcs11:token=a%20b"]);
+        assert_eq!(read("pkcs11:token=a%3Bb"), ["pkcs11:token=a%3Bb"]);
+        assert_eq!(read("pkcs11:token=a%2520b"), ["pkcs11:token=a%2520b", "pkcs11:token=a%20b"]);
+        assert_eq!(read("pkcs11:id=%01%FF"), ["pkcs11:id=%01%FF"]);
+        let pin = parse("pkcs11:token=a?pin-value=1234");
+        assert_eq!(pin, Err(NotReference::Uri(UriError::PinValue { at: 15 })));
+    }
+
+    #[test]
+    fn a_key_of_a_token_is_called_as_gnupg_pkcs11_scd_calls_it() {
+        for text in ["SoftHSM\\x20project/SoftHSM\\x20v2/4dd5289f1942f77a/tls/01", "m/o/s/l:x/0aB4"] {
+            assert_eq!(parse(text), Ok(Reference::Key(text.parse().unwrap())));
+        }
+        assert!(matches!(parse(&format!("m/o/s/l/sha256:{}", "AB".repeat(32))), Ok(Reference::Key(_))));
     }
 
     #[test]
@@ -142,8 +191,8 @@ mod tests {
             "D276000124010304FFFE123456780000/OPENPGP.4",
             "http://example.org",
         ] {
-            assert_eq!(parse(text), Err(NotReference), "{text}");
+            assert_eq!(parse(text), Err(NotReference::Unknown), "{text}");
         }
-        assert_eq!(Reference::parse(b"OPENPGP.1\xff"), Err(NotReference));
+        assert_eq!(Reference::parse(b"OPENPGP.1\xff"), Err(NotReference::Unknown));
     }
 }

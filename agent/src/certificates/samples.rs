@@ -4,7 +4,7 @@ use claviger_cards::token::{Insertion, Slot as CardSlot};
 use claviger_keys::Keygrip;
 use claviger_keys::x509::{Certificate, read_file};
 
-use super::Slot;
+use super::{Place, Slot};
 
 /// The stay of the session's own card.
 pub(super) const OWN: Insertion = Insertion(7);
@@ -19,7 +19,7 @@ pub(super) fn slot(number: CardSlot, keygrip: Option<Keygrip>, certificate: Opti
     Slot {
         insertion: OWN,
         serial: "D276000124010304FFFE123456780000".to_owned(),
-        number,
+        place: Place::Card(number),
         keygrip,
         fingerprint,
         certificate,

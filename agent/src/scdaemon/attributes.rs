@@ -1,4 +1,4 @@
-//! GETATTR: one attribute of the card as status lines.
+//! GETATTR: one attribute of the card as status lines. For a PKCS#11 token see [`token_attributes`].
 
 use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
@@ -10,7 +10,7 @@ use claviger_keys::Keygrip;
 
 use super::errors::scd;
 use super::session::Session;
-use super::{Command, key_reference, parse, row, status};
+use super::{Command, key_reference, parse, row, status, token_attributes};
 use crate::certificates::slot_name;
 
 pub(super) static COMMANDS: &[Command] = &[row!("GETATTR", WithCard, request, getattr, HELP)];
@@ -25,7 +25,11 @@ Names: SERIALNO APPTYPE CARDTYPE AID EXTCAP MANUFACTURER DISP-NAME
 DISP-LANG DISP-SEX LOGIN-DATA PUBKEY-URL KEY-FPR KEY-TIME KEY-ATTR
 KEY-ATTR-INFO KEY-STATUS CA-FPR CHV-STATUS SIG-COUNTER KDF UIF UIF-1
 UIF-2 UIF-3 PRIVATE-DO-1 PRIVATE-DO-2 PRIVATE-DO-3 PRIVATE-DO-4
-$SIGNKEYID $ENCRKEYID $AUTHKEYID $DISPSERIALNO";
+$SIGNKEYID $ENCRKEYID $AUTHKEYID $DISPSERIALNO
+
+A PKCS#11 token has SERIALNO APPTYPE CARDTYPE EXTCAP MANUFACTURER
+DISP-NAME KEY-FPR KEY-TIME KEY-ATTR CHV-STATUS and those with a $; HELP
+LEARN says which keys they speak of.";
 
 /// An attribute: how it is come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,12 +117,23 @@ async fn getattr(session: &mut Session, request: Request, talk: &mut dyn Convers
         return Err(scd(Code::INV_VALUE));
     }
     let (name, attribute) = find(&request.name).ok_or(scd(Code::INV_NAME))?;
+    if let Some(keys) = session.hub.tokens.keys_of(&session.token()?) {
+        return token_attributes::send(session, &keys, (name, attribute), talk).await;
+    }
     match attribute {
         Attribute::PinStatus => session.refresh().await?,
         Attribute::SignatureCounter => drop(session.read(CardRequest::SignatureCounter).await?),
         _ => {}
     }
     send(session, name, attribute, talk).await
+}
+
+/// The key that a name such as `$SIGNKEYID` stands for.
+pub(super) fn slot_meant_by(name: &str) -> Option<Slot> {
+    match find(name)? {
+        (_, Attribute::Reference(slot)) => Some(slot),
+        _ => None,
+    }
 }
 
 fn find(name: &str) -> Option<(&'static str, Attribute)> {

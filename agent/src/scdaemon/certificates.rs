@@ -8,14 +8,17 @@ use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::deck::TokenHandle;
 use claviger_cards::facts::{CertificateState, Facts};
-use claviger_cards::token::{Job, Request as CardRequest, Slot as CardSlot};
+use claviger_cards::pkcs11;
+use claviger_cards::token::{Job, Request as CardRequest};
+use claviger_keys::Keygrip;
+use claviger_keys::pkcs11::uri::UriError;
 use claviger_keys::x509::{Certificate, X509Error};
 
 use super::errors::{from_certificate, scd};
 use super::key_reference::load_keys;
 use super::session::{Allowed, Session};
-use super::{Command, openpgp_certificates, row};
-use crate::certificates::{self, Collection, Entry, Kind, NotReference, Reference, Slot, slot_name};
+use super::{Command, openpgp_certificates, row, token_slots};
+use crate::certificates::{self, Collection, Entry, Kind, NotReference, Place, Query, Reference, Slot};
 use crate::clock;
 
 /// How many status lines are held before the client's side has to take them.
@@ -29,9 +32,10 @@ pub(super) static COMMANDS: &[Command] = &[
 const HELP_LISTCERTS: &str = "\
 LISTCERTS [--openpgp] [--token=<serialno>] [--ca|--no-ca] [--] [<ref>]
 
-Return the certificates on all cards here and in the local store, or
-those that the options and REF fit, in a status line each. No PIN is
-asked for, and nothing is read twice from a card. (Claviger's own.)
+Return the certificates on all cards and PKCS#11 tokens here and in the
+local store, or those that the options and REF fit, in a status line
+each. No PIN is asked for, and nothing is read twice from a card.
+(Claviger's own.)
 
   S CERTIFICATE <id> <serialno> <keygrip> <type> <sha256> <not before>
                 <not after> <flags> <subject>
@@ -58,13 +62,15 @@ REF, as far as the local stores have them:
   S OPENPGPURL <serialno> <url>
 
 VALIDITY is valid, not-yet-valid, expired, revoked, unusable, or unknown
-if no store has it. The card's URL is shown and never fetched.";
+if no store has it; a token's keys that no store has are left out. The
+card's URL is shown and never fetched.";
 
 const HELP_DELCERT: &str = "\
 DELCERT [--] <ref>
 
-Remove the certificate that REF means from its card. REF is what
-READCERT takes. The Admin PIN is asked for. (Claviger's own.)";
+Remove the certificate that REF means from its card or token. REF is
+what READCERT takes. A card asks for the Admin PIN, a token for the
+user's. (Claviger's own.)";
 
 /// Why there is no certificate for a client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +78,10 @@ pub(super) enum NoCertificate {
     /// The client's argument names nothing.
     #[error("no reference of a certificate")]
     NotReference,
-    /// A `pkcs11:` URI, and no such token.
+    /// The client's argument begins like a URI.
+    #[error(transparent)]
+    BadUri(UriError),
+    /// A `pkcs11:` URI, and no token at all.
     #[error("no PKCS#11 token is here; a certificate on an OpenPGP card is named by one of LISTCERTS's ids")]
     NoToken,
     /// No card has the key.
@@ -95,7 +104,7 @@ pub(super) enum NoCertificate {
     Unreadable(X509Error),
     /// It was to be one of a key.
     #[error("the certificate is not of the key in {0}; without --check it is written all the same")]
-    OtherKey(&'static str),
+    OtherKey(String),
     /// No store has an OpenPGP certificate with the key.
     #[error("no local store has an OpenPGP certificate of that key{}", not_read(*unread))]
     NotInStores {
@@ -112,8 +121,11 @@ fn not_read(stores: usize) -> String {
 }
 
 impl From<NotReference> for NoCertificate {
-    fn from(_: NotReference) -> Self {
-        Self::NotReference
+    fn from(error: NotReference) -> Self {
+        match error {
+            NotReference::Unknown => Self::NotReference,
+            NotReference::Uri(error) => Self::BadUri(error),
+        }
     }
 }
 
@@ -143,13 +155,8 @@ fn list_request(arguments: Args<'_>) -> Result<ListRequest, Error> {
     Ok(ListRequest { openpgp, token, authority, reference })
 }
 
-/// A reference that can be looked for.
 fn reference(argument: &[u8]) -> Result<Reference, Error> {
-    match Reference::parse(argument) {
-        Ok(Reference::Pkcs11) => Err(from_certificate(&NoCertificate::NoToken)),
-        Ok(reference) => Ok(reference),
-        Err(error) => Err(from_certificate(&error.into())),
-    }
+    Reference::parse(argument).map_err(|error| from_certificate(&error.into()))
 }
 
 async fn listcerts(
@@ -161,11 +168,19 @@ async fn listcerts(
         session.pass(Allowed::WithCard).await?;
     }
     let collection = gather(session).await;
+    let reference = match &request.reference {
+        Some(Reference::Pkcs11(_)) if has_no_token(&collection) => {
+            return Err(from_certificate(&NoCertificate::NoToken));
+        }
+        Some(reference) => Some(openpgp_certificates::resolved(session, &collection, reference).await?),
+        None => None,
+    };
     if request.openpgp {
-        return openpgp_certificates::list(session, &collection, request.reference.as_ref(), talk).await;
+        return openpgp_certificates::list(session, &collection, reference.as_ref(), talk).await;
     }
     let now = clock::now();
-    let found: Vec<_> = collection.entries().filter(|entry| fits(&request, &collection, entry)).collect();
+    let query = reference.as_ref().map(|reference| collection.query(reference));
+    let found: Vec<_> = collection.entries().filter(|entry| fits(&request, query.as_ref(), entry)).collect();
     for some in found.chunks(LINES_AT_ONCE) {
         for entry in some {
             talk.status("CERTIFICATE", &certificates::line(entry, now));
@@ -175,12 +190,12 @@ async fn listcerts(
     Ok(())
 }
 
-fn fits(request: &ListRequest, collection: &Collection, entry: &Entry) -> bool {
-    let serial = entry.slot.as_ref().map_or("store", |slot| &slot.serial);
-    let is_authority = certificates::kind(&entry.certificate) == Kind::Authority;
+fn fits(request: &ListRequest, query: Option<&Query<'_>>, entry: &Entry) -> bool {
+    let serial = entry.slot.as_deref().map_or("store", |slot| &slot.serial);
+    let is_authority = || certificates::kind(&entry.certificate) == Kind::Authority;
     request.token.as_ref().is_none_or(|token| token.eq_ignore_ascii_case(serial))
-        && request.authority.is_none_or(|wanted| wanted == is_authority)
-        && request.reference.as_ref().is_none_or(|reference| collection.fits(reference, entry))
+        && request.authority.is_none_or(|wanted| wanted == is_authority())
+        && query.is_none_or(|query| query.fits(entry))
 }
 
 fn delcert_request(arguments: Args<'_>) -> Result<Reference, Error> {
@@ -194,10 +209,19 @@ async fn delcert(
 ) -> Result<(), Error> {
     session.pass(Allowed::WithCard).await?;
     session.refuse_if_admin_is_denied()?;
-    let entry = the_one(&gather(session).await, &reference, talk)?;
+    let collection = gather(session).await;
+    let reference = openpgp_certificates::resolved(session, &collection, &reference).await?;
+    let entry = the_one(&collection, &reference, talk)?;
     let slot = entry.slot.ok_or_else(|| from_certificate(&NoCertificate::InStore))?;
     serve_from(session, &slot)?;
-    session.perform(CardRequest::PutCertificate(slot.number, Vec::new()), talk).await.map(drop)
+    let request = match &slot.place {
+        Place::Card(number) => CardRequest::PutCertificate(*number, Vec::new()),
+        Place::Token(place) => {
+            let number = place.number().ok_or(scd(Code::NOT_FOUND))?;
+            CardRequest::Pkcs11(pkcs11::Request::RemoveCertificate(number))
+        }
+    };
+    session.perform(request, talk).await.map(drop)
 }
 
 /// Has the card of this slot serve the command that runs.
@@ -228,14 +252,23 @@ pub(super) fn the_one(
         }
         return Err(from_certificate(&NoCertificate::Ambiguous { count: found.len() }));
     }
-    found.pop().ok_or_else(|| {
-        let no_key =
-            matches!(reference, Reference::Keygrip(_)) && collection.slots(reference).next().is_none();
-        from_certificate(if no_key { &NoCertificate::NoKeyHere } else { &NoCertificate::NotFound })
-    })
+    found.pop().ok_or_else(|| from_certificate(&lack(collection, reference)))
 }
 
-/// Everything that is at hand: on all cards, the session's own first, and on the shelf.
+/// Why nothing fits a reference.
+fn lack(collection: &Collection, reference: &Reference) -> NoCertificate {
+    match reference {
+        Reference::Keygrip(_) if collection.slots(reference).is_empty() => NoCertificate::NoKeyHere,
+        Reference::Pkcs11(_) if has_no_token(collection) => NoCertificate::NoToken,
+        _ => NoCertificate::NotFound,
+    }
+}
+
+fn has_no_token(collection: &Collection) -> bool {
+    collection.all_slots().all(|slot| slot.on_token().is_none())
+}
+
+/// Everything that is at hand: on all cards and tokens, the session's own first, and on the shelf.
 pub(super) async fn gather(session: &Session) -> Collection {
     if let Err(error) = session.hub.deck.scan().await {
         tracing::debug!(%error, "no cards to read certificates from");
@@ -245,6 +278,10 @@ pub(super) async fn gather(session: &Session) -> Collection {
     let others = session.hub.deck.tokens().into_iter().filter(|token| !is_own(token));
     let mut slots = Vec::new();
     for token in own.iter().cloned().chain(others) {
+        if let Some(keys) = session.hub.tokens.keys_of(&token) {
+            slots.extend(token_slots::slots(token.insertion(), &keys));
+            continue;
+        }
         load_keys(&token).await;
         load(&token).await;
         if let Some(card) = token.card() {
@@ -270,14 +307,13 @@ pub(super) async fn shelf(session: &Session) -> Vec<Certificate> {
     tokio::task::spawn_blocking(move || shelf.certificates()).await.unwrap_or_default()
 }
 
-/// Refuses what is not a certificate of the key in a slot.
-pub(super) fn check(octets: &[u8], slot: CardSlot, session: &Session) -> Result<(), Error> {
+/// Refuses what is not a certificate of a key.
+pub(super) fn check(octets: &[u8], key: Option<Keygrip>, name: &str) -> Result<(), Error> {
     let certificate = Certificate::new(octets);
-    let own = session.facts()?.keygrips()[slot.index()];
     match certificate.fields() {
         Err(error) => Err(from_certificate(&NoCertificate::Unreadable(*error))),
-        Ok(fields) if own.is_none() || fields.keygrip() != own => {
-            Err(from_certificate(&NoCertificate::OtherKey(slot_name(slot))))
+        Ok(fields) if key.is_none() || fields.keygrip() != key => {
+            Err(from_certificate(&NoCertificate::OtherKey(name.to_owned())))
         }
         Ok(_) => Ok(()),
     }

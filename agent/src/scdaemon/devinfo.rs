@@ -9,14 +9,14 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::errors::scd;
 use super::session::Session;
-use super::{Command, row, status};
+use super::{Command, card_list, row, status};
 
 pub(super) static COMMANDS: &[Command] = &[row!("DEVINFO", Always, request, devinfo, HELP)];
 
 const HELP: &str = "\
 DEVINFO [--watch]
 
-Return the cards that are there:
+Return the cards and PKCS#11 tokens that are there:
 
   S DEVINFO_START
   S DEVICE <card type> <serialno> <apptype>
@@ -69,8 +69,8 @@ fn list(deck: &Deck, talk: &mut dyn Conversation) -> Result<(), Error> {
     let tokens = deck.tokens();
     talk.status("DEVINFO_START", b"");
     for token in &tokens {
-        let Some(facts) = token.card() else { continue };
-        let line = format!("{} {} openpgp", status::card_type(&facts), facts.serial());
+        let kind = token.card().map_or(status::GENERIC, |facts| status::card_type(&facts));
+        let line = format!("{kind} {}", card_list::with_applications(token));
         talk.status("DEVICE", line.as_bytes());
     }
     talk.status("DEVINFO_END", b"");
@@ -88,5 +88,17 @@ async fn next_change(events: &mut Receiver<DeckEvent>) -> &'static [u8] {
             Err(RecvError::Lagged(_)) => return b"new",
             Err(RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample_token::{Office, SERIAL, token};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_listed_with_its_application() {
+        let said = Office::new([token()], &[]).says(&["DEVINFO"]).await;
+        let device = format!("S DEVICE generic {SERIAL} pkcs11");
+        assert_eq!(said, ["S DEVINFO_START", &device, "S DEVINFO_END", "OK"]);
     }
 }

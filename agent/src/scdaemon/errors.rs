@@ -24,6 +24,7 @@ pub(super) fn from_token(error: TokenError) -> Error {
         TokenError::Silent => return scd(Code::TIMEOUT).with_text(error.to_string()),
         TokenError::Transport { .. } | TokenError::Interrupted { .. } => Code::EIO,
         TokenError::WrongPin { .. } | TokenError::PinTooShort { .. } => Code::BAD_PIN,
+        TokenError::PinRefused(_) => return scd(Code::BAD_PIN).with_text(error.to_string()),
         TokenError::Pinpad(PinpadEnd::TimedOut) => Code::TIMEOUT,
         TokenError::Pinpad(PinpadEnd::Cancelled) => Code::CANCELED,
         TokenError::Pinpad(PinpadEnd::NotRepeated) => Code::NOT_CONFIRMED,
@@ -47,6 +48,7 @@ pub(super) fn from_token(error: TokenError) -> Error {
 pub(super) fn from_certificate(error: &NoCertificate) -> Error {
     let code = match error {
         NoCertificate::NotReference => return scd(Code::INV_ID),
+        NoCertificate::BadUri(_) => Code::INV_ID,
         NoCertificate::NoKeyHere => return scd(Code::NO_SECKEY),
         NoCertificate::NotFound => return scd(Code::NOT_FOUND),
         NoCertificate::NoToken | NoCertificate::NotInStores { .. } => Code::NOT_FOUND,
@@ -86,6 +88,7 @@ pub(super) fn from_scan(error: &ScanError) -> Error {
 #[cfg(test)]
 mod tests {
     use claviger_cards::token::Process;
+    use claviger_keys::pkcs11::uri::UriError;
     use claviger_keys::x509::X509Error;
 
     use super::*;
@@ -105,6 +108,10 @@ mod tests {
     fn the_lack_of_a_certificate_is_said_in_gnupg_s_codes() {
         let table = [
             (NoCertificate::NotReference, "100663414 Invalid ID <SCD>"),
+            (
+                NoCertificate::BadUri(UriError::Attribute { at: 7 }),
+                "100663414 Invalid ID <SCD> - no attribute at octet 7 of the PKCS#11 URI",
+            ),
             (NoCertificate::NoKeyHere, "100663313 No secret key <SCD>"),
             (NoCertificate::NotFound, "100663323 Not found <SCD>"),
             (NoCertificate::NoToken, "100663323 Not found <SCD> - no PKCS#11 token is here; "),
@@ -119,7 +126,7 @@ mod tests {
                 "100663332 Bad certificate <SCD> - this is no certificate: it is empty",
             ),
             (
-                NoCertificate::OtherKey("OPENPGP.2"),
+                NoCertificate::OtherKey("OPENPGP.2".to_owned()),
                 "100663332 Bad certificate <SCD> - the certificate is not of the key in OPENPGP.2",
             ),
             (

@@ -7,8 +7,9 @@
 //! | one for which fewer jobs wait | two cards do twice the work of one |
 //! | the session's own; then the newest | that is what a plain SERIALNO means |
 //!
-//! Keys are looked for on cards whose keys were read before; only if none of them has it, the others are read, and only if
-//! that does not help, readers are asked for cards that have come this moment.
+//! Keys are looked for on cards whose keys were read before; only if none of them has it, the others are read; only if that
+//! does not help, PKCS#11 modules that are starting are waited for, and at last readers and modules are asked for what has
+//! come this moment.
 
 use claviger_cards::deck::TokenHandle;
 use claviger_cards::pkcs11::KeyNumber;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::key_reference::load_keys;
 use super::perform::LAST_TRY;
 use super::session::Session;
+use super::token_status;
 
 /// A token that has a key.
 pub(super) struct Holder {
@@ -85,6 +87,10 @@ pub(super) async fn of(session: &Session, grip: &Keygrip) -> Vec<Holder> {
     if let Some(found) = first_of_others(session, grip).await {
         return vec![found];
     }
+    session.hub.deck.settled().await;
+    if let Some(found) = first_of_others(session, grip).await {
+        return vec![found];
+    }
     // Its events may still be on their way. A reader layer that fails has no card either.
     if session.hub.deck.scan_anew().await.is_err() {
         return Vec::new();
@@ -125,7 +131,9 @@ fn rank(session: &Session, Holder { token, place }: &Holder) -> Rank {
 }
 
 fn asks(session: &Session, token: &TokenHandle, place: Place) -> Asks {
-    let (Some(facts), Some(slot)) = (token.card(), place.slot()) else { return Asks::Nobody };
+    let (Some(facts), Some(slot)) = (token.card(), place.slot()) else {
+        return asks_of_token(session, token, place);
+    };
     let pin = if slot == Slot::Sign { PinRef::Sign } else { PinRef::User };
     let forced = pin == PinRef::Sign && facts.pin_status.forced();
     let remembered = || session.hub.pins.has(token.insertion(), pin, Instant::now());
@@ -138,8 +146,26 @@ fn asks(session: &Session, token: &TokenHandle, place: Place) -> Asks {
     }
 }
 
+fn asks_of_token(session: &Session, token: &TokenHandle, place: Place) -> Asks {
+    let (Some(facts), Place::Key(number)) = (token.pkcs11(), place) else { return Asks::Nobody };
+    let remembered = || session.hub.pins.has(token.insertion(), PinRef::User, Instant::now());
+    let tries = token_status::user_tries(&facts);
+    match facts.key(number) {
+        _ if !token_status::wants_login(&facts) => Asks::Nobody,
+        _ if tries == 0 => Asks::Blocked,
+        Some(key) if key.always_authenticate => Asks::Person,
+        _ if facts.logged_in => Asks::Nobody,
+        _ if tries > LAST_TRY && remembered() => Asks::Memory,
+        _ => Asks::Person,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use claviger_cards::pkcs11::Facts;
+    use claviger_cards::pkcs11::wire::TokenFlags;
+
+    use super::super::sample_token::{Office, SIGN, grip, token};
     use super::*;
 
     const OWN: Rank = Rank { not_demanded: true, asks: Asks::Person, waiting: 0, not_own: false };
@@ -161,5 +187,40 @@ mod tests {
     fn of_equal_cards_the_less_busy_serves_and_of_idle_ones_the_own() {
         assert!(Rank { waiting: 1, ..OTHER } < Rank { waiting: 2, ..OWN });
         assert!(OWN < OTHER);
+    }
+
+    /// Which of two tokens with the same key serves; without a reason it is the newer one.
+    async fn serving(change_older: impl FnOnce(&mut Facts), change_newer: impl FnOnce(&mut Facts)) -> String {
+        let mut tokens = ["OLDER", "NEWER"].map(|serial| {
+            let mut token = token().with_key(&[1], "leaf", SIGN);
+            token.0.serial = serial.to_owned();
+            token
+        });
+        change_older(&mut tokens[0].0);
+        change_newer(&mut tokens[1].0);
+        let said = Office::new(tokens, &[]).says(&[&format!("KEYINFO {}", grip("leaf"))]).await;
+        said[0].split(' ').nth(4).unwrap().to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_on_which_the_user_is_logged_in_comes_before_one_that_asks() {
+        assert_eq!(serving(|_| (), |_| ()).await, "NEWER");
+        assert_eq!(serving(|older| older.logged_in = true, |_| ()).await, "OLDER");
+        assert_eq!(
+            serving(|older| older.flags = TokenFlags(0x400), |_| ()).await,
+            "OLDER",
+            "it takes no login"
+        );
+        let login_for_each_use = |older: &mut Facts| {
+            older.logged_in = true;
+            older.keys[0].always_authenticate = true;
+        };
+        assert_eq!(serving(login_for_each_use, |_| ()).await, "NEWER");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_whose_pin_is_locked_comes_last() {
+        let lock = |newer: &mut Facts| newer.flags = TokenFlags(0x0004_040D);
+        assert_eq!(serving(|_| (), lock).await, "OLDER");
     }
 }

@@ -16,6 +16,7 @@ use super::lapse::{self, Lapse};
 use super::openpgp_certificates;
 use super::pin_cache::PinCache;
 use super::settings::Settings;
+use super::token_keys::KnownTokens;
 use crate::certificates::Shelf;
 use crate::store::Store;
 
@@ -35,6 +36,8 @@ pub(super) struct Hub {
     pub(super) settings: Settings,
     pub(super) deck: Deck,
     pub(super) pins: PinCache,
+    /// What is shown of PKCS#11 tokens.
+    pub(super) tokens: KnownTokens,
     /// Status files and the person's script.
     pub(super) events: Events,
     /// The end of what cards have verified.
@@ -116,6 +119,7 @@ impl Hub {
             settings,
             deck,
             pins,
+            tokens: KnownTokens::default(),
             lapse,
             events,
             shelf,
@@ -135,6 +139,16 @@ impl Hub {
     pub(super) async fn ending(&self) {
         // The sender lives as long as this does.
         let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
+    }
+
+    /// All cards and tokens that are here; PKCS#11 modules that are starting are waited for. For those who want all: SERIALNO
+    /// does not wait where a card is there.
+    pub(super) async fn all_tokens(&self) -> Vec<TokenHandle> {
+        if let Err(error) = self.deck.scan().await {
+            tracing::debug!(%error, "no card");
+        }
+        self.deck.settled().await;
+        self.deck.tokens()
     }
 
     /// Enters a new session.
@@ -204,6 +218,7 @@ impl Hub {
     /// A card was removed: its PINs are forgotten.
     pub(super) async fn note_removal(&self, insertion: Insertion) {
         self.pins.forget(insertion);
+        self.tokens.forget(insertion);
         self.lapse.forget(insertion);
         self.register().resets.remove(&insertion);
         self.signal_clients(|_| true);

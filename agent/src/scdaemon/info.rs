@@ -3,6 +3,7 @@
 use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
+use claviger_cards::deck::TokenHandle;
 
 use super::card_list::{APPLICATIONS, with_applications};
 use super::command_line::GNUPG_VERSION;
@@ -23,10 +24,11 @@ Return information about this process.
   socket_name     the socket that more sessions can use
   connections     how many sessions there are
   status          u if this session can use a card, else r
-  reader_list     the names of all readers, a line each
+  reader_list     the names of all readers, a line each, and behind them
+                  those of the slots of PKCS#11 tokens
   deny_admin      OK if commands for the Admin PIN are refused
   app_list        the applications that have a name, a line each
-  card_list       S SERIALNO <serialno> for each card
+  card_list       S SERIALNO <serialno> for each card and token
   active_apps     S SERIALNO <serialno> <apptype> for this session's card
   all_active_apps the same for all cards
   cmd_has_option <command> <option>
@@ -123,7 +125,9 @@ async fn readers(session: &Session, talk: &mut dyn Conversation) -> Result<(), E
     if let Err(error) = session.hub.deck.scan().await {
         tracing::info!(%error, "no readers to list");
     }
-    for reader in session.hub.deck.readers() {
+    let tokens = session.hub.deck.tokens().into_iter().filter(|token| token.pkcs11().is_some());
+    let slots = tokens.map(|token| token.reader());
+    for reader in session.hub.deck.readers().into_iter().chain(slots) {
         talk.data(format!("{reader}\n").as_bytes());
         // A data line for each, for people who read along.
         talk.flush().await.map_err(|_| scd(Code::EPIPE))?;
@@ -131,16 +135,18 @@ async fn readers(session: &Session, talk: &mut dyn Conversation) -> Result<(), E
     Ok(())
 }
 
-/// One line for each card, in the order of their readers; without cards GnuPG 2.4's error.
+/// One line for each card, in the order of their readers, and each token; without cards GnuPG 2.4's error.
 fn cards(
     session: &Session,
     talk: &mut dyn Conversation,
-    line: impl Fn(&claviger_cards::deck::TokenHandle) -> String,
+    line: impl Fn(&TokenHandle) -> String,
 ) -> Result<(), Error> {
     let mut tokens = session.hub.deck.tokens();
     refuse_unless(!tokens.is_empty(), Code::CARD_NOT_PRESENT)?;
     let readers = session.hub.deck.readers();
-    tokens.sort_by_key(|token| readers.iter().position(|reader| *reader == token.reader()));
+    let place = |token: &TokenHandle| readers.iter().position(|reader| *reader == token.reader());
+    // PKCS#11 tokens sit in no reader, and come behind.
+    tokens.sort_by_key(|token| (token.pkcs11().is_some(), place(token)));
     for token in &tokens {
         talk.status("SERIALNO", line(token).as_bytes());
     }
@@ -215,23 +221,25 @@ fn describe_status_word(word: &str) -> &'static str {
     }
 }
 
-/// Writes the daemon's state to its log: sessions, readers, cards and what is verified on them.
+/// Writes the daemon's state to its log: sessions, readers, cards and tokens and what is verified on them.
 pub(super) fn dump(hub: &Hub) {
     tracing::info!(sessions = hub.connections(), readers = ?hub.deck.readers(), "state");
     for token in hub.deck.tokens() {
-        let Some(facts) = token.card() else { continue };
-        tracing::info!(
-            serial = facts.serial(),
-            reader = facts.reader,
-            insertion = token.insertion().0,
-            verified = ?facts.verified,
-            "card"
-        );
+        let (serial, reader, insertion) = (token.serial(), token.reader(), token.insertion().0);
+        if let Some(facts) = token.card() {
+            tracing::info!(serial, reader, insertion, verified = ?facts.verified, "card");
+        }
+        if let Some(facts) = token.pkcs11() {
+            let (provider, label) = (&*facts.provider, &facts.id.label);
+            let (keys, logged_in) = (facts.keys.len(), facts.logged_in);
+            tracing::info!(serial, provider, slot = facts.slot, label, insertion, keys, logged_in, "token");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_token::{Office, SERIAL, token};
     use super::*;
 
     #[test]
@@ -270,5 +278,16 @@ mod tests {
         assert_eq!(manufacturer("0xFFFE"), "unmanaged S/N range");
         assert_eq!(manufacturer("nonsense"), "unknown");
         assert_eq!(describe_status_word("0x6a88"), "reference not found");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_in_all_lists() {
+        let office = Office::new([token()], &[]);
+        let said =
+            office.says(&["GETINFO card_list", "GETINFO all_active_apps", "GETINFO active_apps"]).await;
+        let (card, apps) = (format!("S SERIALNO {SERIAL}"), format!("S SERIALNO {SERIAL} pkcs11"));
+        assert_eq!(said, [&card, "OK", &apps, "OK", "OK"], "none is selected");
+        let said = office.says(&["GETINFO status", "GETINFO active_apps", "GETINFO reader_list"]).await;
+        assert_eq!(said, ["D u", "OK", &apps, "OK", "D SoftHSM slot ID 0x7%0A", "OK"]);
     }
 }

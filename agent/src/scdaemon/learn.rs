@@ -1,4 +1,4 @@
-//! LEARN: all that a client shows of a card, in one go.
+//! LEARN: all that a client shows of a card, in one go. For a PKCS#11 token see [`learn_token`].
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::errors::{parameter, scd};
 use super::key_reference::{load_keys, use_by_grip};
 use super::select::switch_to;
 use super::session::Session;
-use super::{Command, certificates, parse, row, status};
+use super::{Command, certificates, learn_token, parse, row, status};
 use crate::certificates::{Kind, kind, slot_name};
 
 pub(super) static COMMANDS: &[Command] = &[row!("LEARN", WithCard, request, learn, HELP)];
@@ -34,7 +34,8 @@ card already:
   INQUIRE KNOWNCARDP <serialno>
 
 It answers END to go on, or CAN to be done. --keypairinfo leaves out
-what tells cards apart; --reread and --multi are accepted for GnuPG's
+what tells cards apart, and keys that GnuPG cannot name. --reread looks
+at a PKCS#11 token anew; it and --multi are else accepted for GnuPG's
 sake: what is remembered of a card is never older than its last change.
 
   S READER <name>               the reader the card is in
@@ -54,12 +55,39 @@ sake: what is remembered of a card is never older than its last change.
   S UIF-<n> <octets>            whether key n waits for a touch
   S PRIVATE-DO-<n> <octets>
   S CERTINFO <type> OPENPGP.<n> a certificate: 100, or 102 of an authority
-  S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>";
+  S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>
+
+A PKCS#11 token has READER, SERIALNO, APPTYPE pkcs11, APPVERSION,
+EXTCAP, MANUFACTURER, DISP-NAME (its label), CHV-STATUS, CERTINFO and
+KEYPAIRINFO, and besides
+
+  S KEY-FRIENDLY <keygrip> <text>  the subject of a key's certificate
+
+Its keys come in the order of their ids (CKA_ID), each with a name of
+its own instead of OPENPGP.<n>. Three stand in the place of an OpenPGP
+card's keys; KEY-FPR and KEY-TIME are theirs, from the local OpenPGP
+certificates:
+
+  1  the first that signs and is not meant for logging in; else the
+     first that signs
+  2  the first that is for encryption alone; else the first that is for
+     encryption, too
+  3  the first that signs and is meant for logging in; else the second
+     that signs; else the only one
+
+A key is meant for logging in if a word of its label begins with
+\"auth\" or \"ssh\", or its certificate is for TLS clients and not for
+mail; for encryption if a word begins with \"enc\", \"decr\" or \"ecdh\",
+or its certificate is for that and not for signatures. A key on a NIST
+or Brainpool curve that can do both, as modules say of most, is one for
+signatures unless it is meant for encryption.";
 
 /// What LEARN is asked for.
-struct Request {
-    force: bool,
-    keys_only: bool,
+pub(super) struct Request {
+    pub(super) force: bool,
+    pub(super) keys_only: bool,
+    /// Look at a token anew.
+    pub(super) reread: bool,
     /// A card's serial number.
     demand: Option<String>,
     /// A key that the card has.
@@ -68,6 +96,7 @@ struct Request {
 
 fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
     let (force, keys_only) = (arguments.flag("--force"), arguments.flag("--keypairinfo"));
+    let reread = arguments.flag("--reread");
     let demand = match arguments.take_value_anywhere("--demand") {
         Given::Absent => None,
         Given::Bare => return Err(parameter("missing value for option")),
@@ -75,15 +104,18 @@ fn request(mut arguments: Args<'_>) -> Result<Request, Error> {
     };
     // Whatever else stands there is passed over, as by GnuPG.
     let grip = parse::text(arguments)?.parse().ok();
-    Ok(Request { force, keys_only, demand, grip })
+    Ok(Request { force, keys_only, reread, demand, grip })
 }
 
 async fn learn(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     choose(session, &request, talk).await?;
+    if session.token()?.pkcs11().is_some() {
+        return learn_token::learn(session, &request, talk).await;
+    }
     if !request.keys_only {
         introduce(session, talk)?;
         if !request.force {
-            ask_whether_known(session, talk).await?;
+            ask_whether_known(&session.facts()?.serial(), talk).await?;
         }
     }
     session.refresh().await?;
@@ -123,8 +155,8 @@ fn introduce(session: &Session, talk: &mut dyn Conversation) -> Result<(), Error
     Ok(())
 }
 
-async fn ask_whether_known(session: &Session, talk: &mut dyn Conversation) -> Result<(), Error> {
-    let serial = session.facts()?.serial();
+/// Asks whether the client knows the card already; that it does ends the command.
+pub(super) async fn ask_whether_known(serial: &str, talk: &mut dyn Conversation) -> Result<(), Error> {
     talk.inquire("KNOWNCARDP", serial.as_bytes(), 0).await.map_err(|error| scd(error.code()))?;
     Ok(())
 }

@@ -23,25 +23,32 @@ READCERT [--der|--pem] [--chain] [--openpgp] [--minimal] [--armor] [--] <ref>
 Return the certificate that REF means, in DER as it is stored, byte for
 byte, or with --pem as text. REF is
 
-  OPENPGP.1, OPENPGP.2, OPENPGP.3   a slot of this session's card
+  OPENPGP.1, OPENPGP.2, OPENPGP.3   a slot of this session's card, or
+                                    the key in its place on a token
   <serialno>/OPENPGP.<n>            a slot of that card: an id that
                                     LISTCERTS gives
+  <manufacturer>/.../<id>           a PKCS#11 token's key or certificate:
+                                    an id that LEARN and LISTCERTS give
   <keygrip>                         the slot that has this key
   fpr:<hex>                         the slot whose key has this OpenPGP
-                                    fingerprint
+                                    fingerprint, on a token as the local
+                                    stores know it
   sha1:<hex>, sha256:<hex>          the certificate's own fingerprint
   #<serial>/<issuer>                as gpgsm writes it
+  pkcs11:<uri>                      what the URI describes (RFC 7512): a
+                                    certificate, or else that of a key
 
-with blanks and percent signs escaped: + or %20, %25, a plus as %2B. A
-slot without certificate is served from the local store, where there is
-one of its key. What the certificate is worth is told before:
+with blanks and percent signs escaped: + or %20, %25, a plus as %2B; a
+URI may also be sent as it is. A slot without certificate is served from
+the local store, where there is one of its key. What the certificate is
+worth is told before:
 
   S CERTSTATUS <id> <sha256> <flags>
 
 with the ids and flags of LISTCERTS. If REF fits several certificates,
 they are listed as by LISTCERTS and none is returned. With --chain the
 certificates of its issuers follow, each the issuer of the one before,
-as far as cards and the local store have them.
+as far as cards, tokens and the local store have them.
 
 With --openpgp the OpenPGP certificate of the key is returned, from the
 local stores, after its line as in LISTCERTS: as gpg --export gives it,
@@ -59,10 +66,7 @@ struct Request {
 
 fn request(arguments: Args<'_>) -> Result<Request, Error> {
     let form = OpenPgpForm { minimal: arguments.flag("--minimal"), armored: arguments.flag("--armor") };
-    let reference = match Reference::parse(arguments.rest()) {
-        Ok(Reference::Pkcs11) => Err(NoCertificate::NoToken),
-        other => other.map_err(NoCertificate::from),
-    };
+    let reference = Reference::parse(arguments.rest()).map_err(NoCertificate::from);
     Ok(Request {
         pem: arguments.flag("--pem"),
         chain: arguments.flag("--chain"),
@@ -74,8 +78,7 @@ fn request(arguments: Args<'_>) -> Result<Request, Error> {
 async fn readcert(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     let gate = session.pass(Allowed::WithCard).await;
     let reference = match request.reference {
-        Ok(reference) => reference,
-        Err(NoCertificate::NoToken) => return Err(from_certificate(&NoCertificate::NoToken)),
+        Ok(reference) => in_its_place(session, reference),
         Err(error) => return Err(gate.err().unwrap_or_else(|| from_certificate(&error))),
     };
     let collection = match reference {
@@ -85,6 +88,7 @@ async fn readcert(session: &mut Session, request: Request, talk: &mut dyn Conver
         }
         _ => gather(session).await,
     };
+    let reference = openpgp_certificates::resolved(session, &collection, &reference).await?;
     if let Some(form) = request.openpgp {
         return openpgp_certificates::read(session, &collection, &reference, form, talk).await;
     }
@@ -105,6 +109,14 @@ async fn readcert(session: &mut Session, request: Request, talk: &mut dyn Conver
     Ok(())
 }
 
+/// On a token, a slot of an OpenPGP card means the key that stands in its place.
+fn in_its_place(session: &Session, reference: Reference) -> Reference {
+    let Reference::Slot(slot) = reference else { return reference };
+    let keys = session.token().ok().and_then(|token| session.hub.tokens.keys_of(&token));
+    let name = keys.and_then(|keys| keys.in_place_of(slot)?.id.parse().ok());
+    name.map_or(reference, Reference::Key)
+}
+
 /// The slot of the session's card, and the shelf if it has no certificate. No other slot is read for it.
 async fn own_slot(session: &mut Session, slot: CardSlot) -> Result<Collection, Error> {
     let known = session.facts()?;
@@ -116,8 +128,10 @@ async fn own_slot(session: &mut Session, slot: CardSlot) -> Result<Collection, E
     let facts = session.facts()?;
     let shelf = if facts.certificate(slot).is_some() { Vec::new() } else { shelf(session).await };
     let insertion = session.token()?.insertion();
-    let slots =
-        Slot::all_of(insertion, &facts).into_iter().filter(|of_card| of_card.number == slot).collect();
+    let slots = Slot::all_of(insertion, &facts)
+        .into_iter()
+        .filter(|of_card| of_card.number() == Some(slot))
+        .collect();
     Ok(Collection::new(slots, shelf, Some(insertion)))
 }
 

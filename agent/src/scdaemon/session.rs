@@ -20,6 +20,7 @@ use claviger_cards::token::Request;
 
 use super::errors::{from_scan, scd};
 use super::hub::{Client, Hub, SessionId};
+use super::select;
 
 /// A session with a client.
 pub(super) struct Session {
@@ -121,13 +122,16 @@ impl Session {
         self.selected.as_ref()
     }
 
-    /// Looks for cards and selects the one that a plain SERIALNO means: the session's own, else the newest.
+    /// Looks for cards and selects the one that a plain SERIALNO means: the session's own, else the newest, else the newest
+    /// PKCS#11 token.
     pub(super) async fn select_default(&mut self) -> Result<TokenHandle, Error> {
         let before: Vec<_> = self.hub.deck.tokens().iter().map(TokenHandle::insertion).collect();
         self.hub.deck.scan().await.map_err(|error| from_scan(&error))?;
         let tokens = self.hub.deck.tokens();
         let kept = self.selected.as_ref().filter(|own| own.token.is_present()).map(|own| own.token.clone());
-        let token = kept.or_else(|| tokens.first().cloned()).ok_or(scd(Code::ENODEV))?;
+        let usable = |token: &&TokenHandle| !select::is_disabled(&self.hub.settings, token);
+        let first = || tokens.iter().find(usable).or(tokens.first()).cloned();
+        let token = kept.or_else(first).ok_or(scd(Code::ENODEV))?;
         self.select(token.clone(), false);
         if let Some(selected) = &mut self.selected {
             selected.fresh = !before.contains(&token.insertion());

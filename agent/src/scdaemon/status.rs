@@ -147,7 +147,8 @@ pub(super) fn attribute_curve(oid: &[u8]) -> Option<Curve> {
     })
 }
 
-fn ecc_algorithm(slot: Slot, curve: Curve) -> u8 {
+/// OpenPGP's number of the algorithm that a curve has in a slot.
+pub(super) fn ecc_algorithm(slot: Slot, curve: Curve) -> u8 {
     use claviger_keys::CurveKind;
     match (slot, curve.kind()) {
         (Slot::Decrypt, _) | (_, CurveKind::Montgomery) => 18,

@@ -5,15 +5,16 @@ use std::time::Duration;
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
-use claviger_cards::deck::{Deck, TokenHandle};
+use claviger_cards::deck::TokenHandle;
 use claviger_cards::token::Insertion;
 use claviger_keys::Keygrip;
 use tokio::time::{Instant, sleep_until};
 
 use super::errors::{parameter, scd};
 use super::holders;
+use super::hub::Hub;
 use super::key_reference::load_keys;
-use super::select::has_serial;
+use super::select::{self, has_serial};
 use super::session::Session;
 use super::{Command, parse, row};
 
@@ -29,9 +30,10 @@ pub(super) static COMMANDS: &[Command] = &[row!("WAIT", Unlocked, request, wait,
 const HELP: &str = "\
 WAIT [--timeout=<seconds>] [<keygrip>|--serialno=<serialno>|--any]
 
-Wait until a card is there: the one that holds the key KEYGRIP, the one
-with that SERIALNO (the digits of the application's version in it are
-not compared), or any, which is also what is meant if nothing is said.
+Wait until a card or PKCS#11 token is there: the one that holds the key
+KEYGRIP, the one with that SERIALNO (the digits of the application's
+version in an OpenPGP card's are not compared), or any, which is also
+what is meant if nothing is said.
 A card that is there already ends the wait at once. The card becomes
 this session's, as with SERIALNO, and is returned in the line
 
@@ -90,13 +92,10 @@ fn keygrip(name: &str) -> Result<Keygrip, Error> {
 
 async fn wait(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
     let Request { wanted, timeout } = request;
-    if session.hub.settings.openpgp_disabled {
-        return Err(scd(Code::NOT_SUPPORTED));
-    }
     let own = session.selected().map(|selected| selected.token.insertion());
     let token = tokio::select! {
         biased;
-        token = arrival(&session.hub.deck, &wanted, own, timeout) => token.ok_or(scd(Code::TIMEOUT))?,
+        token = arrival(&session.hub, &wanted, own, timeout) => token.ok_or(scd(Code::TIMEOUT))?,
         () = talk.closed() => return Err(scd(Code::EOF)),
         () = session.hub.ending() => return Err(scd(Code::CANCELED)),
     };
@@ -112,18 +111,20 @@ async fn wait(session: &mut Session, request: Request, talk: &mut dyn Conversati
 /// The token, as soon as it is there: the session's own before others, then the newest. At least one look is taken, however
 /// short the time is.
 async fn arrival(
-    deck: &Deck,
+    hub: &Hub,
     wanted: &Wanted,
     own: Option<Insertion>,
     timeout: Duration,
 ) -> Option<TokenHandle> {
     let end = Instant::now() + timeout;
+    let deck = &hub.deck;
     let mut events = deck.subscribe();
     loop {
         if let Err(error) = deck.scan().await {
             tracing::info!(%error, "no card yet");
         }
         let mut tokens = deck.tokens();
+        tokens.retain(|token| !select::is_disabled(&hub.settings, token));
         tokens.sort_by_key(|token| Some(token.insertion()) != own);
         for token in tokens {
             if is_it(&token, wanted).await {
@@ -152,6 +153,7 @@ async fn is_it(token: &TokenHandle, wanted: &Wanted) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample_token::{Office, SERIAL, SIGN, grip, token};
     use super::*;
 
     const GRIP: &str = "925BEAC2BFC3FC060AC364F8D01A7D00054F784E";
@@ -198,5 +200,20 @@ mod tests {
         ] {
             assert_eq!(refused(wrong), Code::ASS_PARAMETER, "{wrong}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_ends_the_wait_for_any_for_its_number_and_for_its_key() {
+        let office = Office::new([token().with_key(&[1], "leaf", SIGN)], &[]);
+        let here = format!("S SERIALNO {SERIAL}");
+        for wanted in ["--any", &format!("--serialno={SERIAL}"), &grip("leaf")] {
+            assert_eq!(
+                office.says(&[&format!("WAIT --timeout=0 {wanted}")]).await,
+                [&here, "OK"],
+                "{wanted}"
+            );
+        }
+        let said = office.says(&[&format!("WAIT --timeout=0 {}", grip("ed25519"))]).await;
+        assert_eq!(said, ["ERR 100663358 Timeout <SCD>"]);
     }
 }

@@ -6,11 +6,12 @@ use claviger_assuan::error::{Code, Error};
 use claviger_cards::token::{Request as CardRequest, Slot};
 use claviger_keys::{EcdhParams, KeyDataError, SecretKey};
 
-use super::errors::{parameter, scd};
+use super::errors::{from_certificate, parameter, scd};
+use super::holders::Place;
 use super::key_reference;
 use super::session::Session;
-use super::{Command, certificates, row};
-use crate::certificates::{Reference, slot_called};
+use super::{Command, certificates, openpgp_certificates, row, token_certificates};
+use crate::certificates::{NotReference, Reference, slot_called, slot_name};
 
 /// The largest certificate, in octets (GnuPG's MAXLEN_CERTDATA).
 const MAX_CERTIFICATE: usize = 16_384;
@@ -31,9 +32,11 @@ Store a certificate for a key on the card. It is asked for by
   INQUIRE CERTDATA
 
 in its DER form, and stored as it is. REF is OPENPGP.1, OPENPGP.2,
-OPENPGP.3 or a keygrip; or, claviger's own, <serialno>/OPENPGP.<n> or
-fpr:<fingerprint>. With --check what is not a certificate of that key is
-refused (claviger's own). The Admin PIN is asked for.";
+OPENPGP.3 or a keygrip; or, claviger's own, <serialno>/OPENPGP.<n>,
+fpr:<fingerprint>, the name of a PKCS#11 token's key or its pkcs11: URI.
+With --check what is not a certificate of that key is refused
+(claviger's own). A card asks for the Admin PIN. On a token, which asks
+for the user's, it stands beside those that the key has.";
 
 const HELP_WRITEKEY: &str = "\
 WRITEKEY [--force] <keyid>
@@ -72,29 +75,41 @@ async fn writecert(
     let certificate =
         talk.inquire("CERTDATA", b"", MAX_CERTIFICATE).await.map_err(|error| scd(error.code()))?;
     session.refuse_if_admin_is_denied()?;
-    let slot = slot_to_write(session, &request.id).await?;
-    if request.check {
-        key_reference::load_key(session, slot).await?;
-        certificates::check(certificate.as_bytes(), slot, session)?;
-    }
-    let request = CardRequest::PutCertificate(slot, certificate.as_bytes().to_vec());
+    let octets = certificate.as_bytes();
+    let request = match place_to_write(session, &request.id).await? {
+        Place::Key(key) => token_certificates::put(session, key, octets, request.check)?,
+        Place::Slot(slot) => {
+            if request.check {
+                key_reference::load_key(session, slot).await?;
+                certificates::check(octets, session.facts()?.keygrips()[slot.index()], slot_name(slot))?;
+            }
+            CardRequest::PutCertificate(slot, octets.to_vec())
+        }
+    };
     session.perform(request, talk).await.map(drop)
 }
 
-/// The slot that is to have the certificate; its card serves the command.
-async fn slot_to_write(session: &mut Session, id: &str) -> Result<Slot, Error> {
+/// The slot, or the token's key, that is to have the certificate; its card or token serves the command.
+async fn place_to_write(session: &mut Session, id: &str) -> Result<Place, Error> {
     match Reference::parse(id.as_bytes()) {
-        Ok(Reference::Slot(slot)) => Ok(slot),
+        Ok(Reference::Slot(slot)) => Ok(Place::Slot(slot)),
         Ok(Reference::Keygrip(grip)) => {
-            let place = key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))?;
-            place.slot().ok_or(scd(Code::NOT_SUPPORTED))
+            key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))
         }
-        Ok(reference @ (Reference::SlotOf(..) | Reference::Fingerprint(_))) => {
+        Ok(
+            reference @ (Reference::SlotOf(..)
+            | Reference::Fingerprint(_)
+            | Reference::Key(_)
+            | Reference::Pkcs11(_)),
+        ) => {
             let collection = certificates::gather(session).await;
-            let slot = collection.slots(&reference).next().ok_or(scd(Code::NO_SECKEY))?;
+            let reference = openpgp_certificates::resolved(session, &collection, &reference).await?;
+            let slot = token_certificates::slot_to_write(&collection, &reference)?;
             certificates::serve_from(session, slot)?;
-            Ok(slot.number)
+            let on_token = || Some(Place::Key(slot.on_token()?.key()?.number));
+            slot.number().map(Place::Slot).or_else(on_token).ok_or(scd(Code::NO_SECKEY))
         }
+        Err(NotReference::Uri(error)) => Err(from_certificate(&NotReference::Uri(error).into())),
         _ => Err(scd(Code::INV_ID)),
     }
 }

@@ -11,7 +11,7 @@ use crate::tables::{errors, inquiries, said, statuses};
 use crate::world::repository;
 
 /// The chapters before the commands, in order; files of `chapters/`.
-const CHAPTERS: [&str; 6] = ["wire", "sessions", "references", "pins", "keys", "extensions"];
+const CHAPTERS: [&str; 7] = ["wire", "sessions", "references", "tokens", "pins", "keys", "extensions"];
 
 /// The document.
 pub(crate) fn page() -> String {

@@ -3,20 +3,25 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::card::Reader;
+use super::incumbent::{Translated, is_greeting};
 use super::newer::Plain;
 use super::play::{Incoming, Stage, Wire};
+use super::quiet;
 use super::reader::{Lane, Lease};
 use super::script::{Card, Play, Scene, Seat, Side, TokenEvent};
 use super::theatre::{Height, Scenery, Theatre};
 use super::wire::Stream;
+use crate::token::MODULE;
 
 /// GnuPG's own scdaemon, as Debian installs it.
 pub(crate) const STOCK: &str = "/usr/lib/gnupg/scdaemon";
+/// gnupg-pkcs11-scd, as Debian installs it.
+const INCUMBENT: &str = "/usr/bin/gnupg-pkcs11-scd";
 
 /// How long the answer to the start may take.
 const START: Duration = Duration::from_secs(10);
@@ -47,11 +52,16 @@ impl Programs {
         let mut scenery =
             Scenery::set(theatre, scene, |_, seat| lane.port(seat).map(Reader::Vpcd), REMOVAL_SEEN)?;
         scenery.begin(scene)?;
+        // With a card in it: PC/SC calls no empty reader held.
+        if height == Height::Stock {
+            quiet::wait(&lane)?;
+        }
         let home = scenery.home.path();
         fs::set_permissions(home, fs::Permissions::from_mode(0o700)).map_err(|error| error.to_string())?;
         fs::write(home.join("scdaemon.conf"), configuration(scene, &lane))
             .map_err(|error| error.to_string())?;
-        let program = Program::start(scene, height, home, &lane)?;
+        fs::write(home.join("gnupg-pkcs11-scd.conf"), providers(scene)).map_err(|error| error.to_string())?;
+        let program = Program::start(scene, height, &scenery, &lane)?;
         Ok(Self { height, program, scenery, _lane: lane })
     }
 
@@ -61,7 +71,11 @@ impl Programs {
     }
 
     fn plain(&self, stream: Stream) -> Box<dyn Wire> {
-        if self.side() == Side::Newer { Box::new(Plain(stream)) } else { Box::new(stream) }
+        match self.height {
+            Height::Incumbent => Box::new(Translated(stream)),
+            _ if self.side() == Side::Newer => Box::new(Plain(stream)),
+            _ => Box::new(stream),
+        }
     }
 }
 
@@ -75,10 +89,20 @@ fn configuration(scene: &Scene, lane: &Lane) -> String {
     lines
 }
 
+/// The configuration of gnupg-pkcs11-scd, which ours takes, too.
+fn providers(scene: &Scene) -> String {
+    match scene.token {
+        Some(_) => format!("providers softhsm\nprovider-softhsm-library {MODULE}\n"),
+        None => String::new(),
+    }
+}
+
 impl Program {
-    fn start(scene: &Scene, height: Height, home: &Path, lane: &Lane) -> Result<Self, String> {
+    fn start(scene: &Scene, height: Height, scenery: &Scenery, lane: &Lane) -> Result<Self, String> {
+        let home = scenery.home.path();
         let (program, face): (PathBuf, &[&str]) = match height {
             Height::Stock => (STOCK.into(), &[]),
+            Height::Incumbent => (INCUMBENT.into(), &[]),
             Height::Pipe | Height::Socket | Height::Core => {
                 (env!("CARGO_BIN_EXE_claviger").into(), &["scdaemon"])
             }
@@ -89,6 +113,9 @@ impl Program {
         command.args(face).arg(mode).arg("--homedir").arg(home).current_dir("/");
         if scene.card == Card::NoService {
             command.env("PCSCLITE_CSOCK_NAME", home.join("no-service"));
+        }
+        if scene.token.is_some() {
+            command.env("SOFTHSM2_CONF", scenery.tokens().join("softhsm2.conf"));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut process = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
@@ -114,7 +141,7 @@ impl Drop for Program {
 /// What gpg-agent asks first. The greeting is put back, for the play to read.
 fn socket_name(pipe: &mut Stream) -> Result<Option<PathBuf>, String> {
     let greeting = pipe.line(START);
-    if !greeting.is_greeting() {
+    if !greeting.is_greeting() && !is_greeting(&greeting) {
         pipe.put_back(greeting);
         return Ok(None);
     }

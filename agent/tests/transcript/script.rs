@@ -23,6 +23,8 @@ pub(crate) struct Scene {
     pub(crate) card: Card,
     /// `second card:`, in a reader of its own.
     pub(crate) second: Card,
+    /// `token:`, the recipe of PKCS#11 tokens.
+    pub(crate) token: Option<String>,
     /// `option:`, lines for scdaemon.conf.
     pub(crate) options: Vec<String>,
     /// `play:`, where it makes sense.
@@ -33,6 +35,8 @@ pub(crate) struct Scene {
     pub(crate) not_older: Option<String>,
     /// `not 2.4:`, why GnuPG 2.4 does not say this, and is not asked.
     pub(crate) not_newer: Option<String>,
+    /// `not 0.10:`, why gnupg-pkcs11-scd cannot be asked.
+    pub(crate) not_incumbent: Option<String>,
     /// `only 2.5:`, what is known of it from its source only, so that no GnuPG here is asked.
     pub(crate) source_only: Option<String>,
 }
@@ -260,9 +264,8 @@ impl Reader {
         let (speaker, text) = line.split_once(':').ok_or_else(|| Problem::UnknownSpeaker(line.to_owned()))?;
         let text = text.strip_prefix(' ').unwrap_or(text);
         match speaker {
-            "card" | "second card" | "option" | "play" | "gap" | "not 2.2" | "not 2.4" | "only 2.5" => {
-                self.header(speaker, text)
-            }
+            "card" | "second card" | "token" | "option" | "play" | "gap" | "not 2.2" | "not 2.4"
+            | "not 0.10" | "only 2.5" => self.header(speaker, text),
             "difference" => self.difference(number, text),
             "stock" => self.one_sided(number, Side::Stock, text),
             "ours" => self.one_sided(number, Side::Ours, text),
@@ -287,10 +290,12 @@ impl Reader {
                 self.scene.card = card(text);
             }
             "second card" => self.scene.second = card(text),
+            "token" => self.scene.token = Some(text.to_owned()),
             "option" => self.scene.options.push(text.to_owned()),
             "gap" => self.scene.gap = Some(text.to_owned()),
             "not 2.2" => self.scene.not_older = Some(text.to_owned()),
             "not 2.4" => self.scene.not_newer = Some(text.to_owned()),
+            "not 0.10" => self.scene.not_incumbent = Some(text.to_owned()),
             "only 2.5" => self.scene.source_only = Some(text.to_owned()),
             _ => self.scene.play = play(text)?,
         }

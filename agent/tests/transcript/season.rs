@@ -96,6 +96,15 @@ pub(crate) fn library() -> Vec<Transcript> {
     files(&transcripts().join("scdaemon"), "transcript").iter().map(|path| read(path)).collect()
 }
 
+/// The transcripts of `testdata/transcripts/pkcs11/`, by name.
+pub(crate) fn library_of_tokens() -> Vec<Transcript> {
+    let read = |path: &PathBuf| {
+        let transcript = read(path);
+        Transcript { name: format!("pkcs11/{}", transcript.name), ..transcript }
+    };
+    files(&transcripts().join("pkcs11"), "transcript").iter().map(read).collect()
+}
+
 fn read(path: &Path) -> Transcript {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let text = fs::read_to_string(path).expect("a transcript is UTF-8");
@@ -112,6 +121,7 @@ pub(crate) fn stock() -> &'static Report {
 pub(super) fn chosen() -> Vec<Transcript> {
     let part = std::env::var("CLAVIGER_TRANSCRIPTS").unwrap_or_default();
     let mut library = library();
+    library.extend(library_of_tokens());
     library.retain(|transcript| transcript.name.contains(&part));
     library
 }

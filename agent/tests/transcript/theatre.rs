@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use super::play::Stage;
 use super::programs::{Programs, STOCK};
 use super::reader::Readers;
 use super::script::{Card, Play, Scene, Seat, Side, TokenEvent};
-use super::worlds::World;
+use super::worlds::{World, copy};
+use crate::token;
 
 /// Where `make` leaves the virtual card.
 const VIRTUAL_CARD: &str = "cards/virtual/target/release/claviger-virtual-card";
@@ -24,6 +26,8 @@ const VIRTUAL_CARD: &str = "cards/virtual/target/release/claviger-virtual-card";
 pub(crate) enum Height {
     /// GnuPG's scdaemon, session 1 over the pipe.
     Stock,
+    /// gnupg-pkcs11-scd, which is the original where tokens are, session 1 over the pipe.
+    Incumbent,
     /// Our program, session 1 over the pipe.
     Pipe,
     /// Our program, all sessions over the socket.
@@ -35,17 +39,24 @@ pub(crate) enum Height {
 impl Height {
     /// Whose it is.
     pub(crate) fn side(self) -> Side {
-        if self == Self::Stock { side_of(Path::new(STOCK)) } else { Side::Ours }
+        match self {
+            Self::Stock => side_of(Path::new(STOCK)),
+            Self::Incumbent => Side::Stock,
+            Self::Pipe | Self::Socket | Self::Core => Side::Ours,
+        }
     }
 
     /// Whether a transcript makes sense there.
     pub(crate) fn can_play(self, scene: &Scene) -> bool {
         match self {
-            Self::Stock => scene.concerns(self.side()),
+            Self::Stock => scene.token.is_none() && scene.concerns(self.side()),
+            Self::Incumbent => scene.token.is_some() && scene.not_incumbent.is_none(),
             Self::Pipe => true,
             Self::Socket => matches!(scene.play, Play::Everywhere | Play::Program),
             Self::Core => {
-                scene.play == Play::Everywhere && !matches!(scene.card, Card::NoReader | Card::NoService)
+                scene.play == Play::Everywhere
+                    && scene.token.is_none()
+                    && !matches!(scene.card, Card::NoReader | Card::NoService)
             }
         }
     }
@@ -56,6 +67,7 @@ pub(crate) struct Theatre {
     /// Slots for cards.
     pub(crate) readers: Readers,
     worlds: Mutex<HashMap<String, World>>,
+    tokens: Mutex<HashMap<String, PathBuf>>,
     states: tempfile::TempDir,
 }
 
@@ -70,7 +82,7 @@ impl Theatre {
     pub(crate) fn stage(&'static self, scene: &Scene, height: Height) -> Result<Box<dyn Stage>, String> {
         match height {
             Height::Core => Ok(Box::new(Embedded::start(self, scene)?)),
-            Height::Stock | Height::Pipe | Height::Socket => {
+            Height::Stock | Height::Incumbent | Height::Pipe | Height::Socket => {
                 Ok(Box::new(Programs::start(self, scene, height)?))
             }
         }
@@ -86,7 +98,7 @@ impl Theatre {
         let slots = if Height::Stock.side() == Side::Newer { 1 } else { 2 };
         let readers = Readers::start(&repository().join("testdata/world/pcscd-vpcd"), slots)?;
         let states = tempfile::tempdir().map_err(|error| error.to_string())?;
-        Ok(Self { readers, worlds: Mutex::default(), states })
+        Ok(Self { readers, worlds: Mutex::default(), tokens: Mutex::default(), states })
     }
 
     fn card(&self, card: &Card, home: &Path) -> Result<Option<VirtualCard>, String> {
@@ -122,6 +134,22 @@ impl Theatre {
         worlds.insert(name.to_owned(), world.clone());
         Ok(world)
     }
+
+    /// Gives a directory tokens of its own; they are made when they are first asked for.
+    fn put_tokens(&self, name: &str, directory: &Path) -> Result<(), String> {
+        let mut made = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let model = self.states.path().join("tokens").join(name);
+        if !made.contains_key(name) {
+            let file = transcripts().join("worlds").join(format!("{name}.token"));
+            let recipe = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            token::prepare(&model);
+            token::maker::make(&model, &recipe);
+            made.insert(name.to_owned(), model.clone());
+        }
+        drop(made);
+        token::prepare(directory);
+        copy(&model.join("tokens"), &directory.join("tokens")).map_err(|error| error.to_string())
+    }
 }
 
 /// A home and a reader with its card, for one play.
@@ -133,6 +161,8 @@ pub(crate) struct Scenery {
     pub(crate) slot: Slot,
     /// The other one, where there are two cards.
     second: Option<Slot>,
+    /// Where the tokens are that are pulled and put back in the card's stead, if the scene has such.
+    tokens: Option<PathBuf>,
     removal_seen: Duration,
 }
 
@@ -152,7 +182,18 @@ impl Scenery {
         let first = slot(Seat::First, &scene.card, "first")?;
         let second =
             (scene.readers() == 2).then(|| slot(Seat::Second, &scene.second, "second")).transpose()?;
-        Ok(Self { theatre, slot: first, second, home, removal_seen })
+        let mut scenery = Self { theatre, slot: first, second, home, tokens: None, removal_seen };
+        if let Some(name) = &scene.token {
+            let directory = scenery.tokens();
+            theatre.put_tokens(name, &directory)?;
+            scenery.tokens = (scene.card == Card::Absent).then_some(directory);
+        }
+        Ok(scenery)
+    }
+
+    /// SoftHSM's directory.
+    pub(crate) fn tokens(&self) -> PathBuf {
+        self.home.path().join("softhsm")
     }
 
     /// Puts the scene's cards in, if it has any, the second one last.
@@ -167,6 +208,11 @@ impl Scenery {
 
     /// Lets something happen to a card, and waits until the server may know it.
     pub(crate) fn happens(&mut self, seat: Seat, event: &TokenEvent) -> Result<(), String> {
+        if let Some(tokens) = &self.tokens {
+            pull_or_put_back(tokens, event).map_err(|error| error.to_string())?;
+            std::thread::sleep(self.removal_seen);
+            return Ok(());
+        }
         let (slot, memory) = match seat {
             Seat::First => (&mut self.slot, "first"),
             Seat::Second => (self.second.as_mut().ok_or("there is no second card")?, "second"),
@@ -201,6 +247,14 @@ impl Scenery {
             std::iter::once(("card", &self.slot)).chain(self.second.iter().map(|slot| ("card 2", slot)));
         let line = |name, line: String| format!("    {name}: {line}\n");
         slots.flat_map(|(name, slot)| slot.exchanges().into_iter().map(move |it| line(name, it))).collect()
+    }
+}
+
+fn pull_or_put_back(tokens: &Path, event: &TokenEvent) -> std::io::Result<()> {
+    let (here, away) = (tokens.join("tokens"), tokens.join("away"));
+    match event {
+        TokenEvent::Removed => fs::rename(here, away),
+        _ => fs::rename(away, here),
     }
 }
 

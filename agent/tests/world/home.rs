@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::token::{MODULE, PIN, SoftHsm};
 use super::{Reader, Seen, repository, wait_for};
 
 /// Which program gpg-agent finds behind `scdaemon-program`.
@@ -16,6 +17,8 @@ pub(crate) enum Scdaemon {
     Ours,
     /// GnuPG's.
     Stock,
+    /// gnupg-pkcs11-scd, which serves PKCS#11 tokens only.
+    Incumbent,
 }
 
 impl Scdaemon {
@@ -33,6 +36,7 @@ pub(crate) struct Home {
     dir: TempDir,
     pcsc: PathBuf,
     scdaemon: Scdaemon,
+    tokens: Option<PathBuf>,
 }
 
 /// Seconds until a program is taken to hang: a card can look for RSA keys for minutes.
@@ -54,11 +58,24 @@ impl Home {
             .expect("the folder is ours");
         symlink(env!("CARGO_BIN_EXE_claviger"), dir.path().join("claviger-scdaemon"))
             .expect("the folder is ours");
-        let mut home = Self { dir, pcsc: socket.to_owned(), scdaemon };
+        let mut home = Self { dir, pcsc: socket.to_owned(), scdaemon, tokens: None };
         // GnuPG's from 2.3 on looks at PC/SC only when it may not drive USB readers itself.
         home.write("scdaemon.conf", "disable-ccid\n");
         home.answers("user 123456\nadmin 12345678\n");
         home.switch_to(scdaemon);
+        home
+    }
+
+    /// A home without PC/SC whose programs find these tokens, and where their PINs are known to pinentry. The configuration is
+    /// gnupg-pkcs11-scd's.
+    pub(crate) fn with_tokens(hsm: &SoftHsm, scdaemon: Scdaemon) -> Self {
+        let mut home = Self::with_pcsc(Path::new("/nonexistent"), scdaemon);
+        home.tokens = Some(hsm.configuration());
+        home.answers(&format!("user {PIN}\n"));
+        home.write(
+            "gnupg-pkcs11-scd.conf",
+            &format!("providers softhsm\nprovider-softhsm-library {MODULE}\n"),
+        );
         home
     }
 
@@ -79,6 +96,7 @@ impl Home {
         match self.scdaemon {
             Scdaemon::Ours => self.path("claviger-scdaemon"),
             Scdaemon::Stock => "/usr/lib/gnupg/scdaemon".into(),
+            Scdaemon::Incumbent => "/usr/bin/gnupg-pkcs11-scd".into(),
         }
     }
 
@@ -144,6 +162,7 @@ impl Home {
             ("PCSCLITE_CSOCK_NAME", &self.pcsc),
             ("SSH_AUTH_SOCK", &self.path("S.gpg-agent.ssh")),
         ]);
+        command.envs(self.tokens.iter().map(|path| ("SOFTHSM2_CONF", path)));
         command
     }
 

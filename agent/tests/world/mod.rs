@@ -5,7 +5,7 @@
 //! A test owns what it needs, one value each: a [`Reader`], a [`Card`] in it, a [`Home`] that reaches the reader
 //! through one of the two [`Scdaemon`]s, an [`Sshd`] to log in to, a [`Wire`] to speak on. What a program printed comes back as [`Seen`];
 //! [`jobs`] has the things that people do, [`bill`] what they cost, [`scripted`] cards that recite, [`fleet`] many cards
-//! and clients around our scdaemon alone, [`throng`] what becomes of them.
+//! and clients around our scdaemon alone, [`throng`] what becomes of them, [`token`] PKCS#11 tokens.
 //! Needs the Debian packages that `make check` installs, and root or user namespaces: pcscd's socket is a mount of its own.
 #![allow(dead_code, unused_imports, reason = "each test program uses its part of the world")]
 
@@ -20,6 +20,7 @@ mod run;
 pub(crate) mod scripted;
 mod sshd;
 pub(crate) mod throng;
+pub(crate) mod token;
 mod wire;
 
 pub(crate) use card::Card;

@@ -42,8 +42,9 @@ pub(crate) fn script(sign: &CardKey, decrypt: &CardKey, answers: &[Answer]) -> S
         writeln!(script, "> {command}\n< {} {status}", hex(answer)).expect("a string takes everything");
     };
     let related = application_related_data(sign, decrypt);
-    // SELECT of the master file, with which stock begins; then of OpenPGP.
+    // SELECT of the master file, with which stock begins; of SmartCard-HSM, which it may try in between; then of OpenPGP.
     say("00A4000C 3F00", &[], "6A82");
+    say("00A4040C E82B0601040181C31F0201", &[], "6A82");
     say("00A40400 D27600012401", &[], "9000");
     say("00CA004F", &AID, "9000");
     say("00CA5F52", &HISTORICAL, "9000");

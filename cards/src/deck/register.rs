@@ -227,6 +227,19 @@ impl Register {
         self.depart(insertion);
     }
 
+    /// The readers of cards that can be used.
+    pub(crate) fn card_readers(&self) -> Vec<String> {
+        let state = self.state();
+        let used = state.cards.iter().filter(|card| matches!(card.stage, Stage::Token(_)));
+        used.map(|card| card.arrival.reader.clone()).collect()
+    }
+
+    /// Ends when something is so.
+    pub(crate) async fn until(&self, reached: impl Fn(&Self) -> bool) {
+        // An error means that the register is gone.
+        let _ = self.version.subscribe().wait_for(|_| reached(self)).await;
+    }
+
     /// Whether there is a card or a token that can be used.
     pub(crate) fn has_tokens(&self) -> bool {
         self.has_cards() || !self.state().guests.is_empty()

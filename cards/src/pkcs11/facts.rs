@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use claviger_keys::pkcs11::token_id::TokenId;
-use claviger_keys::{Keygrip, PublicKey};
+use claviger_keys::{Keygrip, PublicKey, x509};
 
 use super::wire::TokenFlags;
 
@@ -161,4 +161,15 @@ pub struct Certificate {
     pub label: String,
     /// `CKA_VALUE`, unpacked where it was gzip'ed.
     pub octets: Arc<[u8]>,
+    /// The same, to be read; it is read once, however many look at it.
+    pub x509: x509::Certificate,
+}
+
+impl Certificate {
+    /// A certificate as it is on a token, unpacked.
+    #[must_use]
+    pub fn new(number: CertificateNumber, id: Vec<u8>, label: String, octets: Arc<[u8]>) -> Self {
+        let x509 = x509::Certificate::new(Arc::clone(&octets));
+        Self { number, id, label, octets, x509 }
+    }
 }

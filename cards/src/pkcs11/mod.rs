@@ -17,9 +17,16 @@
 pub mod config;
 pub mod facts;
 pub mod helper;
+mod objects;
+mod outcome;
+mod pairing;
+mod pins;
+mod plan;
+pub(crate) mod provider;
 pub mod request;
 pub mod wire;
 
 pub use self::config::{LoginMode, ProviderConfig, ProviderLimits};
 pub use self::facts::{Certificate, CertificateNumber, Facts, Key, KeyKind, KeyNumber, Usage};
+pub use self::provider::{ProviderPhase, ProviderState};
 pub use self::request::{Cryptogram, NewKey, ObjectName, Request, SignScheme};

@@ -1,4 +1,4 @@
-//! What is read of key packets: fingerprint and keygrip (RFC 9580, sections 5.5.2 and 5.5.5; GnuPG's version 5).
+//! What is read of key packets: fingerprint, keygrip and time of making (RFC 9580, sections 5.5.2 and 5.5.5; GnuPG's version 5).
 
 use claviger_keys::{Curve, Keygrip, PublicKey};
 
@@ -9,13 +9,16 @@ use crate::Fingerprint;
 pub struct Key {
     fingerprint: Fingerprint,
     keygrip: Option<Keygrip>,
+    created: u32,
 }
 
 impl Key {
     /// Reads the body of a key packet; nothing if the version has no fingerprint.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let fingerprint = Fingerprint::of_key(body)?;
-        Some(Self { fingerprint, keygrip: public_key(body).map(|key| key.keygrip()) })
+        let created =
+            body.get(1..5).and_then(<[u8]>::first_chunk).map_or(0, |time| u32::from_be_bytes(*time));
+        Some(Self { fingerprint, keygrip: public_key(body).map(|key| key.keygrip()), created })
     }
 
     /// The fingerprint.
@@ -28,6 +31,12 @@ impl Key {
     #[must_use]
     pub const fn keygrip(&self) -> Option<Keygrip> {
         self.keygrip
+    }
+
+    /// When it was made, in seconds since 1970; 0 if that is cut off.
+    #[must_use]
+    pub const fn created(&self) -> u32 {
+        self.created
     }
 }
 
@@ -92,6 +101,7 @@ mod tests {
         assert_eq!(key.fingerprint().to_string(), fingerprint);
         let point = PublicKey::ecc(Curve::Ed25519, &V6[10..]).unwrap();
         assert_eq!(key.keygrip(), Some(point.keygrip()));
+        assert_eq!(key.created(), 0x6387_7fe3);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::str::FromStr;
 use sha1::{Digest as _, Sha1};
 
 use self::domain::Domain;
-use crate::public::{EccPublic, PublicKey, signed};
+use crate::curve::{Curve, CurveKind};
+use crate::public::{EccPublic, PublicKey, signed, without_zeros};
 
 /// A keygrip. Written as 40 hexadecimal digits in upper case, and read in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +28,30 @@ impl PublicKey {
             Self::Ecc(key) => of_point(key).finalize(),
         };
         Keygrip(hash.into())
+    }
+}
+
+/// The curve of these domain parameters: all must be the standard's, for whoever chooses the base point knows the key. The
+/// base point may be compressed; numbers are big endian.
+pub(crate) fn curve_of(p: &[u8], a: &[u8], b: &[u8], g: &[u8], n: &[u8]) -> Option<Curve> {
+    let [p, a, b, n] = [p, a, b, n].map(without_zeros);
+    let weierstrass = Curve::ALL.into_iter().filter(|curve| curve.kind() == CurveKind::Weierstrass);
+    weierstrass.into_iter().find(|curve| {
+        let domain = Domain::of(*curve);
+        [domain.p, domain.a, domain.b, domain.n] == [p, a, b, n] && is_point(g, domain.g)
+    })
+}
+
+/// Whether octets are a point that is given as 04‖x‖y, in this form or compressed.
+fn is_point(octets: &[u8], point: &[u8]) -> bool {
+    let odd = point.last().is_some_and(|last| last & 1 == 1);
+    match octets {
+        [2 | 3, x @ ..] => {
+            octets.first() == Some(&(2 + u8::from(odd)))
+                && point.get(1..=x.len()) == Some(x)
+                && point.len() == 1 + 2 * x.len()
+        }
+        _ => octets == point,
     }
 }
 

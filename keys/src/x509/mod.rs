@@ -25,6 +25,7 @@ mod name;
 pub mod pem;
 mod serial_issuer;
 mod time;
+mod unpack;
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -37,8 +38,10 @@ pub use self::extensions::{AltName, MAX_ALT_NAMES};
 pub use self::fields::{Fields, X509Error};
 pub use self::file::{FileError, MAX_CERTIFICATES, MAX_FILE, read_file};
 pub use self::name::Name;
+pub(crate) use self::name::dotted;
 pub use self::serial_issuer::{MAX_SERIAL_ISSUER, NotSerialIssuer, SerialIssuer};
 pub use self::time::time_text;
+pub use self::unpack::{PackedError, unpack};
 use crate::ber::Reader;
 
 /// The longest certificate whose fields are read. Longer ones still have octets and fingerprints.

@@ -195,7 +195,7 @@ fn utf32(octets: &[u8]) -> impl Iterator<Item = Result<char, u8>> {
 }
 
 /// An object identifier in digits and dots.
-pub(super) fn dotted(identifier: &[u8]) -> String {
+pub(crate) fn dotted(identifier: &[u8]) -> String {
     arcs(identifier).map_or(BAD_IDENTIFIER.to_owned(), |arcs| {
         arcs.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
     })

@@ -1,4 +1,5 @@
-//! Our forms of keys against programs that run now: gpg and gpg-agent, ssh-keygen, openssl (`make deps` installs them).
+//! Our forms of keys against programs that run now: gpg and gpg-agent, ssh-keygen, openssl, gnupg-pkcs11-scd, p11tool
+//! (`make deps` installs them).
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -8,6 +9,8 @@ mod keybox;
 mod keytocard;
 mod make;
 mod openssl;
+mod padding;
+mod pkcs11;
 mod ssh_keygen;
 
 use std::io::Write as _;

@@ -128,6 +128,11 @@ impl Job<'_> {
                 return login::user(self.helper, &self.token, pin.as_ref());
             }
         } else if self.token.needs_login() {
+            if let Some(Login { user: User::ContextSpecific, at_token }) = self.login {
+                // A person has typed it for this use of the key just now; it is the user's own, and wanted once more.
+                let pin = if at_token { None } else { self.secrets.front().map(Secret::duplicate) };
+                return login::user(self.helper, &self.token, pin.as_ref());
+            }
             return Err(login_needed(self.helper, &self.token, User::User));
         }
         Ok(())

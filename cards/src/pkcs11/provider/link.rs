@@ -1,0 +1,312 @@
+//! The connection with one helper process: tasks go out, answers come back by their numbers.
+//!
+//! What is sent is begun at once: there are never more tasks on their way than the helper has threads, so a task's deadline
+//! starts when it is sent. One that passes costs the helper its life, since nothing less stops a module that hangs.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use claviger_secret::Secret;
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::pkcs11::wire::frame::{self, FrameError, Reader};
+use crate::pkcs11::wire::{Answer, Fault, FromHelper, Login, Task, ToHelper};
+
+/// The most tasks that a helper is given at a time, whatever it says.
+const MAX_THREADS: usize = 64;
+
+/// How a task ended.
+pub(super) type Ended = Result<(Answer, Option<Secret>), Fault>;
+
+/// Why a helper gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It is gone.
+    Helper,
+    /// It did not answer in time.
+    Late,
+    /// The message cannot be sent: something in it is over a limit.
+    TooLarge,
+}
+
+/// The daemon's end of a connection.
+pub(super) struct Link {
+    stream: UnixStream,
+    /// Held while a message is written.
+    writing: tokio::sync::Mutex<()>,
+    waiting: Mutex<Waiting>,
+    next: AtomicU64,
+    /// As many as the helper has threads.
+    turns: Arc<Semaphore>,
+    /// Set when the helper is of no use any more.
+    broken: watch::Sender<bool>,
+    /// A task was not answered in time.
+    late: AtomicBool,
+    /// Woken when an answer came.
+    answered: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    tasks: HashMap<u64, Pending>,
+    looks: HashMap<u64, oneshot::Sender<Ended>>,
+    /// No answers come any more.
+    over: bool,
+}
+
+/// A task on its way. Its turn is over when the answer is there, whether somebody waits for it or not.
+struct Pending {
+    answer: oneshot::Sender<Ended>,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// A task for a token, with the secrets that belong to it: a login's PIN first.
+#[derive(Debug)]
+pub(super) struct Errand {
+    pub(super) slot: u64,
+    pub(super) login: Option<Login>,
+    pub(super) task: Task,
+    pub(super) secrets: Vec<Secret>,
+}
+
+impl Link {
+    /// A link on a socket. No task is sent before the helper [is ready](Self::ready).
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            writing: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+            next: AtomicU64::new(1),
+            turns: Arc::new(Semaphore::new(0)),
+            broken: watch::Sender::new(false),
+            late: AtomicBool::new(false),
+            answered: Notify::new(),
+        }
+    }
+
+    /// The helper is ready, for so many tasks at a time. To be said once.
+    pub(super) fn ready(&self, threads: usize) {
+        self.turns.add_permits(threads.clamp(1, MAX_THREADS));
+    }
+
+    /// Has the helper carry out a task. Dropping the future leaves the task to its end.
+    pub(super) async fn run(self: &Arc<Self>, errand: Errand, limit: Duration) -> Result<Ended, Lost> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Lost::Helper)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let Errand { slot, login, task, secrets } = errand;
+        let (answer, ended) = oneshot::channel();
+        self.expect(number, Pending { answer, _turn: turn })?;
+        let mut unsent = Unsent { link: self, number: Some(number) };
+        self.send(&ToHelper::Do { number, slot, login, task }, &secrets).await?;
+        unsent.number = None;
+        Wait { link: Arc::clone(self), ended: Some(ended), end: Instant::now() + limit }.ended().await
+    }
+
+    /// Has the helper look for tokens, and waits until it has. One that cannot even look in time hangs.
+    pub(super) async fn look(self: Arc<Self>, limit: Duration) -> Result<(), Lost> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (over, looked) = oneshot::channel();
+        self.waiting().looks.insert(number, over);
+        self.send(&ToHelper::Look { number }, &[]).await?;
+        Wait { link: self, ended: Some(looked), end: Instant::now() + limit }.ended().await.map(drop)
+    }
+
+    /// Sends a message. Whoever drops the future within a message breaks the link.
+    pub(super) async fn send(&self, message: &ToHelper, secrets: &[Secret]) -> Result<(), Lost> {
+        let encoded = frame::encode(message, secrets).map_err(|_| Lost::TooLarge)?;
+        let _writing = self.writing.lock().await;
+        let mut whole = Whole { link: self, is_whole: false };
+        for part in [&encoded.head, encoded.secrets.as_bytes()] {
+            self.write(part).await.map_err(|_| Lost::Helper)?;
+        }
+        whole.is_whole = true;
+        Ok(())
+    }
+
+    async fn write(&self, mut octets: &[u8]) -> io::Result<()> {
+        while !octets.is_empty() {
+            match self.stream.try_write(octets) {
+                Ok(written) => octets = octets.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until there is a message that belongs to no task; `None` when the helper is gone or of no use any more.
+    pub(super) async fn news(
+        &self,
+        inbox: &mut Reader<FromHelper>,
+    ) -> Result<Option<FromHelper>, FrameError> {
+        let mut broken = self.broken.subscribe();
+        let read = async {
+            loop {
+                while let Some((message, secrets)) = inbox.next()? {
+                    if let Some(news) = self.sort(message, secrets) {
+                        return Ok(Some(news));
+                    }
+                }
+                match self.fill(inbox).await {
+                    Ok(0) | Err(_) => return Ok(None),
+                    Ok(_) => {}
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = broken.wait_for(|broken| *broken) => Ok(None),
+            news = read => news,
+        }
+    }
+
+    /// No answers come any more.
+    pub(super) fn close(&self) {
+        self.turns.close();
+        let mut waiting = self.waiting();
+        waiting.over = true;
+        waiting.tasks.clear();
+        waiting.looks.clear();
+    }
+
+    /// The helper is of no use any more.
+    pub(super) fn give_up(&self) {
+        self.broken.send_replace(true);
+    }
+
+    /// Whether a task was not answered in time.
+    pub(super) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// Ends when no task is on its way.
+    pub(super) async fn idle(&self) {
+        loop {
+            let answered = self.answered.notified();
+            if self.waiting().tasks.is_empty() {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    /// The same when it did not answer in time.
+    fn give_up_late(&self) {
+        self.late.store(true, Ordering::Relaxed);
+        self.give_up();
+    }
+
+    async fn fill(&self, reader: &mut Reader<FromHelper>) -> io::Result<usize> {
+        loop {
+            match self.stream.try_read(reader.room()) {
+                Ok(octets) => {
+                    reader.filled(octets);
+                    return Ok(octets);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives an answer to whoever waits for it, and everything else back.
+    fn sort(&self, message: FromHelper, secrets: Vec<Secret>) -> Option<FromHelper> {
+        match message {
+            FromHelper::Done { number, result } => {
+                let pending = self.waiting().tasks.remove(&number);
+                self.answered.notify_one();
+                // Whoever asked may have left.
+                let _ = pending.map(|Pending { answer, .. }| {
+                    answer.send(result.map(|answer| (answer, secrets.into_iter().next())))
+                });
+                None
+            }
+            FromHelper::Looked { number } if number != 0 => {
+                let looked = self.waiting().looks.remove(&number);
+                let _ = looked.map(|over| over.send(Ok((Answer::Done, None))));
+                None
+            }
+            news => Some(news),
+        }
+    }
+
+    fn expect(&self, number: u64, pending: Pending) -> Result<(), Lost> {
+        let mut waiting = self.waiting();
+        if waiting.over {
+            return Err(Lost::Helper);
+        }
+        waiting.tasks.insert(number, pending);
+        Ok(())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Breaks the link when a message was begun and not ended.
+struct Whole<'l> {
+    link: &'l Link,
+    is_whole: bool,
+}
+
+impl Drop for Whole<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.link.give_up();
+        }
+    }
+}
+
+/// Takes back a task that was not sent after all.
+struct Unsent<'l> {
+    link: &'l Link,
+    number: Option<u64>,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.link.waiting().tasks.remove(&number);
+        }
+    }
+}
+
+/// The wait for an answer. When it is dropped early, the deadline is watched all the same.
+struct Wait {
+    link: Arc<Link>,
+    ended: Option<oneshot::Receiver<Ended>>,
+    end: Instant,
+}
+
+impl Wait {
+    async fn ended(mut self) -> Result<Ended, Lost> {
+        let Some(ended) = self.ended.as_mut() else { return Err(Lost::Helper) };
+        let result = timeout_at(self.end, ended).await;
+        self.ended = None;
+        match result {
+            Ok(answer) => answer.map_err(|_| Lost::Helper),
+            Err(_) => {
+                self.link.give_up_late();
+                Err(Lost::Late)
+            }
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let Some(ended) = self.ended.take() else { return };
+        let (link, end) = (Arc::clone(&self.link), self.end);
+        tokio::spawn(async move {
+            if timeout_at(end, ended).await.is_err() {
+                link.give_up_late();
+            }
+        });
+    }
+}

@@ -1,0 +1,112 @@
+//! The tokens that a provider has now, by slot: reports come in, insertions and facts go out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tracing::debug;
+
+use super::carrier::TokenCarrier;
+use super::link::Link;
+use super::lock;
+use crate::deck::Register;
+use crate::pkcs11::facts::Facts;
+use crate::pkcs11::pairing::{self, Known, Pairing};
+use crate::pkcs11::wire::TokenReport;
+use crate::pkcs11::{LoginMode, ProviderConfig};
+use crate::token::Insertion;
+
+/// The tokens of a provider.
+pub(super) struct Tokens {
+    provider: Arc<str>,
+    register: Arc<Register>,
+    present: Mutex<HashMap<u64, Present>>,
+}
+
+struct Present {
+    insertion: Insertion,
+    facts: watch::Sender<Arc<Facts>>,
+    known: watch::Sender<Arc<Known>>,
+}
+
+impl Tokens {
+    pub(super) fn new(provider: Arc<str>, register: Arc<Register>) -> Self {
+        Self { provider, register, present: Mutex::default() }
+    }
+
+    /// What a helper says of a token: it is there, or is not what it was.
+    pub(super) async fn report(
+        &self,
+        report: TokenReport,
+        library: String,
+        config: &ProviderConfig,
+        link: &Arc<Link>,
+    ) {
+        let slot = report.slot;
+        let before = self.present().get(&slot).map(|present| Arc::clone(&present.known.borrow()));
+        let pairing = Pairing::new(Arc::clone(&self.provider), library, config, before.clone());
+        // A token may have thousands of certificates; nobody else is to wait while they are read.
+        let Ok(paired) = spawn_blocking(move || pairing.pair(report)).await else { return };
+        match paired {
+            None => {
+                debug!(slot, "the configuration leaves this token alone");
+                self.gone(slot);
+            }
+            Some(known) if before.is_some_and(|before| pairing::is_same_token(&before, &known)) => {
+                self.changed(slot, known);
+            }
+            Some(known) => {
+                self.gone(slot);
+                self.arrived(slot, known, config, link);
+            }
+        }
+    }
+
+    /// A slot is empty.
+    pub(super) fn gone(&self, slot: u64) {
+        let gone = self.present().remove(&slot);
+        if let Some(present) = gone {
+            self.register.depart(present.insertion);
+        }
+    }
+
+    /// All slots are empty.
+    pub(super) fn all_gone(&self) {
+        let all: Vec<_> = self.present().drain().collect();
+        for (_, present) in all {
+            self.register.depart(present.insertion);
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.present().len()
+    }
+
+    /// Whether one of the tokens is in this reader.
+    pub(super) fn has_slot_at(&self, reader: &str) -> bool {
+        self.present().values().any(|present| present.facts.borrow().slot_description.starts_with(reader))
+    }
+
+    fn changed(&self, slot: u64, known: Known) {
+        if let Some(present) = self.present().get(&slot) {
+            present.facts.send_replace(Arc::clone(&known.facts));
+            present.known.send_replace(Arc::new(known));
+        }
+    }
+
+    fn arrived(&self, slot: u64, known: Known, config: &ProviderConfig, link: &Arc<Link>) {
+        let facts = watch::Sender::new(Arc::clone(&known.facts));
+        let known = watch::Sender::new(Arc::new(known));
+        let login: LoginMode = config.login;
+        let carrier = TokenCarrier::new(Arc::clone(link), slot, known.subscribe(), login, config.limits);
+        // Under the lock, so that who hears of the token finds it here, too.
+        let mut present = self.present();
+        let insertion = self.register.arrive_token(facts.subscribe(), Arc::new(carrier));
+        present.insert(slot, Present { insertion, facts, known });
+    }
+
+    fn present(&self) -> MutexGuard<'_, HashMap<u64, Present>> {
+        lock(&self.present)
+    }
+}

@@ -1,0 +1,13 @@
+//! PKCS#11 providers as the agent sees them: tokens in the deck, behind real helper processes with SoftHSM.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
+
+mod operations;
+mod trouble;
+mod world;
+
+/// Where a helper is asked for, this is its whole life.
+#[test]
+fn this_program_is_the_helper_too() {
+    world::be_helper_if_asked();
+}
