@@ -16,6 +16,12 @@ pub(super) fn parameter(text: &'static str) -> Error {
     scd(Code::ASS_PARAMETER).with_text(text)
 }
 
+/// A command that is for OpenPGP cards, where the session has a PKCS#11 token.
+pub(super) fn not_for_tokens() -> Error {
+    scd(Code::UNSUPPORTED_OPERATION)
+        .with_text("this is for OpenPGP cards; the selected one is a PKCS#11 token")
+}
+
 /// What a token's error is to a client.
 pub(super) fn from_token(error: TokenError) -> Error {
     let code = match &error {
