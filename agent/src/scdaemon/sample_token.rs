@@ -127,7 +127,7 @@ pub(super) fn grip(name: &str) -> String {
 
 /// A scdaemon without readers, and with tokens.
 pub(super) struct Office {
-    scdaemon: Scdaemon,
+    pub(super) scdaemon: Scdaemon,
     /// What is told of the tokens may change as long as these are there.
     pub(super) tokens: Vec<(Insertion, watch::Sender<Arc<Facts>>)>,
     _home: tempfile::TempDir,
@@ -149,8 +149,13 @@ impl Office {
     }
 
     pub(super) fn plug_in(&mut self, token: Sample) {
+        self.plug_in_with(token, Arc::new(Deaf));
+    }
+
+    /// A token whose jobs are carried out so.
+    pub(super) fn plug_in_with(&mut self, token: Sample, carrier: Arc<dyn Carrier>) {
         let facts = watch::Sender::new(Arc::new(token.0));
-        let insertion = self.scdaemon.hub.deck.plug_in_token(facts.subscribe(), Arc::new(Deaf));
+        let insertion = self.scdaemon.hub.deck.plug_in_token(facts.subscribe(), carrier);
         self.tokens.push((insertion, facts));
     }
 
@@ -159,19 +164,20 @@ impl Office {
         self.scdaemon.hub.deck.pull_out(insertion);
     }
 
-    /// What is answered to some commands of one session, line by line.
+    /// What is answered to some commands of one session, line by line. An inquiry is answered by the next of them.
     pub(super) async fn says(&self, commands: &[&str]) -> Vec<String> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (input, output) = tokio::io::split(theirs);
         let serving = tokio::spawn(self.scdaemon.serve(input, output));
         let (input, mut output) = tokio::io::split(ours);
-        let mut lines = BufReader::new(input).lines();
-        lines.next_line().await.unwrap().unwrap();
+        let mut lines = BufReader::new(input).split(b'\n');
+        lines.next_segment().await.unwrap().unwrap();
         let mut said = Vec::new();
         for command in commands {
             output.write_all(format!("{command}\n").as_bytes()).await.unwrap();
             loop {
-                let line = lines.next_line().await.unwrap().unwrap();
+                let line = lines.next_segment().await.unwrap().unwrap();
+                let line = String::from_utf8_lossy(&line).into_owned();
                 let last = ["OK", "ERR", "INQUIRE"].iter().any(|word| line.starts_with(word));
                 said.push(line);
                 if last {
