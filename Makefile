@@ -56,13 +56,13 @@ checked:
 docs: ## write docs/protocol.md and the manual page anew, from the tables, the transcripts and agent/tests/protocol/
 	$(CARGO) test --locked -p claviger --test protocol -- --ignored write_the_documents
 
-bench: ## APDUs and times beside GnuPG's own scdaemon, as a table
+bench: ## APDUs and times beside GnuPG's own scdaemon, and beside gnupg-pkcs11-scd with tokens, as tables
 	@.ci/deps build demo check
 	@$(MAKE) --no-print-directory virtual-card benched
 
 # As `bench`, once its packages are there.
 benched:
-	$(CARGO) bench --locked -p claviger --bench beside_stock
+	$(CARGO) bench --locked -p claviger --bench beside_stock --bench tokens
 
 install: build ## copy both programs and the manual page to $(PREFIX)
 	install -D -m 755 target/release/claviger $(DESTDIR)$(PREFIX)/bin/claviger

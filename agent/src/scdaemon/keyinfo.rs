@@ -31,9 +31,8 @@ with KEYGRIP, as it is on the card that would serve now:
 as data. PKCS#11 modules that are starting are waited for.
 
 USAGE has an s for signatures, c for certifications, e for decryption,
-a for logging in. A token's key has the a if its label has \"auth\" in
-it, if its certificate is for TLS clients and not for mail, or if it is
-the one that GETATTR $AUTHKEYID names.";
+a for logging in. A token's key has the a if it is meant for that (see
+HELP LEARN), or is the one that GETATTR $AUTHKEYID names.";
 
 /// Which keys are wanted.
 #[derive(Debug, PartialEq, Eq)]

@@ -70,10 +70,17 @@ certificates:
 
   1  the first that signs and is not meant for logging in; else the
      first that signs
-  2  the first that decrypts (RSA), or agrees on secrets and cannot sign
-  3  the first that signs and is meant for logging in: its label has
-     \"auth\" in it, or its certificate is for TLS clients and not for
-     mail; else the second that signs; else the only one";
+  2  the first that is for encryption alone; else the first that is for
+     encryption, too
+  3  the first that signs and is meant for logging in; else the second
+     that signs; else the only one
+
+A key is meant for logging in if a word of its label begins with
+\"auth\" or \"ssh\", or its certificate is for TLS clients and not for
+mail; for encryption if a word begins with \"enc\", \"decr\" or \"ecdh\",
+or its certificate is for that and not for signatures. A key on a NIST
+or Brainpool curve that can do both, as modules say of most, is one for
+signatures unless it is meant for encryption.";
 
 /// What LEARN is asked for.
 pub(super) struct Request {

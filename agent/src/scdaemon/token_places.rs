@@ -3,14 +3,21 @@
 //! | in the place of | a key |
 //! |---|---|
 //! | signature, `$SIGNKEYID` | the first that signs and is not meant for logging in; else the first that signs |
-//! | decryption, `$ENCRKEYID` | the first that is shown as one for encryption |
+//! | decryption, `$ENCRKEYID` | the first that is shown for encryption alone; else the first that is shown for it |
 //! | authentication, `$AUTHKEYID` | the first that signs and is meant for logging in; else the second that signs; else the only one |
 //!
-//! - A key is *meant for logging in* if its label has `auth` in it (`PIV AUTH key`), or if a certificate of it is for
-//!   `clientAuth` and not for `emailProtection`.
-//! - Usage: `sc` for what signs; `a` beside it for what is meant for logging in, and for the key in the place of
-//!   authentication, so that an agent of 2.4 offers ssh these keys and not each one on an HSM; `e` for RSA keys that decrypt
-//!   and for keys on curves that agree on secrets and cannot sign: gpg takes the letter for "ECDH".
+//! What a key is *meant for* its label says, or else one of its certificates:
+//!
+//! | meant for | a word of the label begins with | the certificate is for |
+//! |---|---|---|
+//! | logging in | `auth` (but not `author`), `ssh` | `clientAuth`, not `emailProtection` |
+//! | encryption | `enc`, `decr`, `ecdh`; `key man` as on PIV cards | `keyEncipherment` or `keyAgreement`, not `digitalSignature` |
+//!
+//! Usage is what gpg can make of a key, which is less than the token allows: `sc` for what signs, unless it is meant for
+//! encryption; `a` beside it for what is meant for logging in, and for the key in the place of authentication, since an agent
+//! of 2.4 offers each such key to ssh; `e` for what decrypts or agrees on secrets, but for a key on a NIST or Brainpool curve
+//! only if it is not shown as one that signs: gpg would make an ECDH key of it, and modules say of most keys that they can do
+//! all.
 //!
 //! Follows what the agents of GnuPG ask for (`agent/command-ssh.c`) and what gpg makes of the answers (`g10/keygen.c`).
 
@@ -18,7 +25,7 @@ use claviger_cards::pkcs11::Key;
 use claviger_keys::x509::Certificate;
 use claviger_keys::{Curve, CurveKind};
 
-/// What a key can do in the eyes of GnuPG.
+/// What a key is shown for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Uses {
     /// It has a keygrip.
@@ -30,19 +37,18 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    /// What a key with these certificates is for.
+    /// What a key with these certificates is shown for.
     pub(super) fn of(key: &Key, certificates: &[Certificate]) -> Self {
-        let usage = key.usage;
-        let curve = key.public().map(|public| public.curve().map(Curve::kind));
-        let (signs, encrypts) = match curve {
-            Some(None) => (usage.sign, usage.decrypt),
-            Some(Some(CurveKind::Edwards)) => (usage.sign, false),
-            Some(Some(CurveKind::Montgomery)) => (false, usage.derive),
-            Some(Some(CurveKind::Weierstrass)) => (usage.sign, usage.derive && !usage.sign),
-            None => (usage.sign, usage.decrypt || usage.derive),
-        };
-        let logs_in = signs && is_meant_for_logging_in(key, certificates);
-        Self { named: key.grip().is_some(), signs, encrypts, logs_in }
+        let (can_sign, can_encrypt) = abilities(key);
+        let meant =
+            Meant::by_label(&key.label).or_else(|| certificates.iter().find_map(Meant::by_certificate));
+        let signs = can_sign && !(can_encrypt && meant == Some(Meant::Encryption));
+        Self {
+            named: key.grip().is_some(),
+            signs,
+            encrypts: can_encrypt && !(signs && is_ambiguous(key)),
+            logs_in: signs && meant == Some(Meant::LoggingIn),
+        }
     }
 
     /// The letters of KEYPAIRINFO; `in_place` says that it is the key in the place of authentication.
@@ -61,16 +67,53 @@ impl Uses {
     }
 }
 
-/// Whether a key that signs is meant for logging in.
-fn is_meant_for_logging_in(key: &Key, certificates: &[Certificate]) -> bool {
-    key.label.to_ascii_lowercase().contains("auth") || certificates.iter().any(is_for_clients)
+/// Whether a key can sign, and whether it can decrypt or agree on secrets.
+fn abilities(key: &Key) -> (bool, bool) {
+    let usage = key.usage;
+    match key.public().map(|public| public.curve().map(Curve::kind)) {
+        Some(None) => (usage.sign, usage.decrypt),
+        Some(Some(CurveKind::Edwards)) => (usage.sign, false),
+        Some(Some(CurveKind::Montgomery)) => (false, usage.derive),
+        Some(Some(CurveKind::Weierstrass)) => (usage.sign, usage.derive),
+        None => (usage.sign, usage.decrypt || usage.derive),
+    }
 }
 
-fn is_for_clients(certificate: &Certificate) -> bool {
-    certificate.fields().is_ok_and(|fields| {
-        let has = |usage: &str| fields.usages().iter().any(|known| known == usage);
-        has("clientAuth") && !has("emailProtection")
-    })
+/// Whether its use decides which algorithm it has for OpenPGP: ECDSA or ECDH.
+fn is_ambiguous(key: &Key) -> bool {
+    let curve = key.public().and_then(|public| public.curve());
+    curve.is_some_and(|curve| curve.kind() == CurveKind::Weierstrass)
+}
+
+/// What somebody has meant a key for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    LoggingIn,
+    Encryption,
+}
+
+impl Meant {
+    fn by_label(label: &str) -> Option<Self> {
+        let label = label.to_ascii_lowercase();
+        let begins = |beginning: &str| {
+            label.split(|letter: char| !letter.is_alphanumeric()).any(|word| word.starts_with(beginning))
+        };
+        if begins("auth") && !begins("author") || begins("ssh") {
+            return Some(Self::LoggingIn);
+        }
+        let encrypts = ["enc", "decr", "ecdh"].into_iter().any(begins) || label.contains("key man");
+        encrypts.then_some(Self::Encryption)
+    }
+
+    fn by_certificate(certificate: &Certificate) -> Option<Self> {
+        let usages = certificate.fields().ok()?.usages();
+        let has = |usage: &str| usages.iter().any(|known| known == usage);
+        if has("clientAuth") && !has("emailProtection") {
+            return Some(Self::LoggingIn);
+        }
+        let encrypts = (has("keyEncipherment") || has("keyAgreement")) && !has("digitalSignature");
+        encrypts.then_some(Self::Encryption)
+    }
 }
 
 /// Which keys stand in the places of an OpenPGP card's.
@@ -78,11 +121,11 @@ pub(super) fn places(uses: &[Uses]) -> [Option<usize>; 3] {
     let keys = |fits: fn(&Uses) -> bool| {
         uses.iter().enumerate().filter(move |(_, uses)| uses.named && fits(uses)).map(|(at, _)| at)
     };
-    let mut signing = keys(|uses| uses.signs);
-    let (first, second) = (signing.next(), signing.next());
-    let sign = keys(|uses| uses.signs && !uses.logs_in).next().or(first);
-    let encrypt = keys(|uses| uses.encrypts).next();
-    let authenticate = keys(|uses| uses.logs_in).next().or(second).or(first);
+    let first = |fits: fn(&Uses) -> bool| keys(fits).next();
+    let signing = |at: usize| keys(|uses| uses.signs).nth(at);
+    let sign = first(|uses| uses.signs && !uses.logs_in).or(signing(0));
+    let encrypt = first(|uses| uses.encrypts && !uses.signs).or(first(|uses| uses.encrypts));
+    let authenticate = first(|uses| uses.logs_in).or(signing(1)).or(signing(0));
     [sign, encrypt, authenticate]
 }
 
@@ -123,6 +166,45 @@ mod tests {
             .with_key(&[4], "P-384", SIGN)
             .labelled("CARD AUTH key");
         assert_eq!(places(piv), [Some(2), Some(3), Some(1)]);
+    }
+
+    #[test]
+    fn a_label_says_what_a_key_is_meant_for() {
+        let meant = |label: &str| {
+            uses(
+                token()
+                    .with_key(&[0], "P-384", SIGN)
+                    .with_key(&[1], "leaf", ALL)
+                    .labelled(label)
+                    .with_key(&[2], "ed25519", SIGN)
+                    .with_key(&[3], "ed25519", SIGN)
+                    .labelled("ssh"),
+            )
+            .remove(1)
+        };
+        for (label, usage) in [
+            ("", "sc"),
+            ("my-auth", "sca"),
+            ("Authentication key", "sca"),
+            ("author's", "sc"),
+            ("ssh at home", "sca"),
+            ("Encryption key", "e"),
+            ("p256 ECDH", "e"),
+            ("KEY MAN key", "e"),
+            ("Decryption", "e"),
+            ("Laurence", "sc"),
+        ] {
+            assert_eq!(meant(label), usage, "{label}");
+        }
+        assert_eq!(uses(token().with_key(&[1], "ed25519", SIGN).labelled("enc")), ["sca"], "it cannot");
+    }
+
+    #[test]
+    fn a_key_for_encryption_alone_decrypts_before_one_that_signs_too() {
+        let rsa = || token().with_key(&[1], "rsa2048", ALL);
+        assert_eq!(places(rsa().with_key(&[2], "x25519", DERIVE)), [Some(1), Some(2), Some(1)]);
+        let labelled = rsa().labelled("enc").with_key(&[2], "leaf", SIGN);
+        assert_eq!(places(labelled), [Some(2), Some(1), Some(2)]);
     }
 
     #[test]

@@ -54,6 +54,16 @@ impl Wire {
         }
     }
 
+    /// Signs what was set with a key, giving the PIN where it is asked for; whether a signature came.
+    pub(crate) fn sign(&mut self, key: &str, pin: &str) -> bool {
+        let mut reply = self.ask(&format!("PKSIGN --hash=sha256 {key}"));
+        while reply.starts_with("INQUIRE ") {
+            self.send(format!("D {pin}\0").as_bytes());
+            reply = self.ask("END");
+        }
+        reply == "OK"
+    }
+
     /// Sends a line and waits for nothing.
     pub(crate) fn send(&mut self, line: &[u8]) {
         self.stream.write_all(&[line, b"\n"].concat()).expect("the daemon listens");

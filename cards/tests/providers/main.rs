@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
 mod operations;
+mod trouble;
 mod world;
 
 /// Where a helper is asked for, this is its whole life.

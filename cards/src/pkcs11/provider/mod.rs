@@ -51,6 +51,8 @@ pub struct ProviderState {
     pub name: Arc<str>,
     /// What it is doing.
     pub phase: ProviderPhase,
+    /// The process that has loaded its module.
+    pub process: Option<u32>,
     /// What the module says of itself, once it has.
     pub library: Option<String>,
     /// How often its helper had to be started anew.
@@ -97,6 +99,7 @@ impl Provider {
         let state = ProviderState {
             name: Arc::clone(&name),
             phase: ProviderPhase::Starting,
+            process: None,
             library: None,
             restarts: 0,
             last_error: None,
@@ -171,6 +174,7 @@ impl Shared {
             warn!("{lost}; the helper is started anew in {rest:?}");
             self.change(|state| {
                 state.phase = ProviderPhase::Resting;
+                state.process = None;
                 state.restarts = state.restarts.saturating_add(1);
                 state.last_error = Some(lost.to_string());
             });
@@ -191,6 +195,7 @@ impl Shared {
             Ok(started) => started,
             Err(error) => return Ending::NotStarted(error.to_string()),
         };
+        self.change(|state| state.process = process.id());
         let link = Arc::new(Link::new(stream));
         let ended = self.serve(&link, readers).await;
         link.close();

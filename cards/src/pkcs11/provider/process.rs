@@ -72,6 +72,11 @@ impl Process {
         Ok((Self { child: Some(child) }, UnixStream::from_std(ours)?))
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Ends it for good; tells how it had ended, if it had.
     pub(super) async fn end(mut self) -> String {
         let Some(mut child) = self.child.take() else { return String::new() };

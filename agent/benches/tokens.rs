@@ -1,0 +1,231 @@
+//! `make bench`, the part about PKCS#11 tokens: what a signature costs through our scdaemon, through gnupg-pkcs11-scd, and by
+//! `C_Sign` directly, on the same SoftHSM, in the same run.
+//!
+//! Times are from before SETDATA to the signature, on the daemon's socket: what an agent waits for. A dash says that it cannot be
+//! done, or not within [`PATIENCE`].
+
+#[path = "../tests/world/mod.rs"]
+mod world;
+
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::types::AuthPin;
+use world::token::{MODULE, PIN, SoftHsm, maker};
+use world::{Home, Scdaemon, Wire};
+
+const KINDS: [&str; 2] = ["rsa2048", "p256"];
+const PAIRS: [u16; 3] = [1, 20, 1_000];
+/// Signatures of a measurement, if there is time.
+const SIGNATURES: usize = 400;
+/// How long a measurement may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const CLIENTS: usize = 4;
+/// How often a warm listing is made.
+const LISTINGS: usize = 5;
+/// DigestInfo of SHA-256, and a digest.
+const DIGEST_INFO: &str = "3031300D060960864801650304020105000420";
+const DIGEST: [u8; 32] = [7; 32];
+
+fn main() {
+    if maker::work_if_asked() || sign_directly_if_asked() {
+        return;
+    }
+    println!(
+        "\n{:24} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}",
+        "signature, median, ms",
+        "C_Sign",
+        "ours, id",
+        "keygrip",
+        "over it",
+        "0.10, id",
+        "keygrip",
+        "ours 4/1"
+    );
+    for kind in KINDS {
+        for pairs in PAIRS {
+            signatures(kind, pairs);
+        }
+    }
+    listings();
+}
+
+/// One row: a kind of key, and how many such pairs are on the token.
+fn signatures(kind: &str, pairs: u16) {
+    let hsm = SoftHsm::with(&format!("token bench\nmany {kind} {pairs}"));
+    let direct = directly(&hsm, 1);
+    let home = Home::with_tokens(&hsm, Scdaemon::Ours);
+    let key = last_key(&home).expect("ours lists every key");
+    let [by_id, by_grip] = [&key.id, &key.grip].map(|name| median(&sign(&home, name)).expect("ours signs"));
+    let one = rate(&home, &key.grip, 1);
+    let four = rate(&home, &key.grip, CLIENTS);
+    drop(home);
+    let incumbent = incumbent(&hsm);
+    println!(
+        "{:24} {:>8.3} {by_id:>8.3} {by_grip:>8.3} {:>8.3} {:>9} {:>9} {:>9.2}",
+        format!("{kind}, {pairs} on the token"),
+        direct,
+        by_grip - direct,
+        shown(incumbent[0]),
+        shown(incumbent[1]),
+        four / one,
+    );
+}
+
+/// gnupg-pkcs11-scd by key id and by keygrip.
+fn incumbent(hsm: &SoftHsm) -> [Option<f64>; 2] {
+    let home = Home::with_tokens(hsm, Scdaemon::Incumbent);
+    // Its LEARN takes the square of the number of certificates.
+    let Some(key) = thread::scope(|_| last_key(&home)) else { return [None, None] };
+    [&key.id, &key.grip].map(|name| median(&sign(&home, name)))
+}
+
+struct Key {
+    grip: String,
+    id: String,
+}
+
+/// The key that a daemon tells of last, if it tells of any in time.
+fn last_key(home: &Home) -> Option<Key> {
+    let seconds = PATIENCE.as_secs().to_string();
+    let mut agent = home.command_without_deadline("timeout".as_ref());
+    agent.args([&seconds, "gpg-connect-agent", "SCD LEARN --force", "/bye"]);
+    let said = world::Seen::of(&mut agent, b"").text();
+    home.kill_agent();
+    let line = said.lines().filter_map(|line| line.strip_prefix("S KEYPAIRINFO ")).next_back()?;
+    let mut words = line.split(' ');
+    Some(Key { grip: words.next()?.to_owned(), id: words.next()?.to_owned() })
+}
+
+/// Times of signatures in turn, after a first one that brought the PIN.
+fn sign(home: &Home, key: &str) -> Vec<Duration> {
+    let mut wire = Wire::to_scdaemon(home);
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while times.len() <= SIGNATURES && begun.elapsed() < PATIENCE {
+        let Some(time) = sign_once(&mut wire, key) else { return Vec::new() };
+        times.push(time);
+    }
+    times.split_off(1)
+}
+
+fn sign_once(wire: &mut Wire, key: &str) -> Option<Duration> {
+    let start = Instant::now();
+    wire.ask(&setdata());
+    let signed = wire.sign(key, PIN);
+    signed.then(|| start.elapsed())
+}
+
+fn setdata() -> String {
+    format!("SETDATA {DIGEST_INFO}{}", world::scripted::hex(&DIGEST))
+}
+
+/// Signatures in a second, by so many clients.
+fn rate(home: &Home, key: &str, clients: usize) -> f64 {
+    let barrier = Barrier::new(clients + 1);
+    let work = || {
+        let mut wire = Wire::to_scdaemon(home);
+        sign_once(&mut wire, key).expect("ours signs");
+        barrier.wait();
+        for _ in 0..SIGNATURES {
+            sign_once(&mut wire, key).expect("ours signs");
+        }
+    };
+    let begun = thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(work);
+        }
+        barrier.wait();
+        Instant::now()
+    });
+    (clients * SIGNATURES) as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// What a listing costs with so many certificates: at the daemon's start, and again.
+fn listings() {
+    println!("\n{:38} {:>10} {:>10}", "certificates on the token", "cold, ms", "warm, ms");
+    for command in ["LEARN --force", "LISTCERTS"] {
+        for pairs in PAIRS {
+            let hsm = SoftHsm::with(&format!("token bench\nmany p256 {pairs}"));
+            let home = Home::with_tokens(&hsm, Scdaemon::Ours);
+            let mut wire = Wire::to_scdaemon(&home);
+            let mut list = || {
+                let start = Instant::now();
+                assert_eq!(wire.ask(command), "OK");
+                start.elapsed()
+            };
+            let cold = list().as_secs_f64() * 1e3;
+            let warm: Vec<_> = (0..LISTINGS).map(|_| list()).collect();
+            let warm = median(&warm).expect("there are some");
+            println!("{:38} {cold:>10.1} {warm:>10.1}", format!("{command}, {pairs}"));
+        }
+    }
+}
+
+/// Says that the program is to sign by itself, with so many threads.
+const DIRECTLY: &str = "CLAVIGER_BENCH_DIRECTLY";
+
+/// The median time of `C_SignInit` and `C_Sign`, in milliseconds: in a process of its own, since SoftHSM has one directory in each.
+fn directly(hsm: &SoftHsm, threads: usize) -> f64 {
+    let child = Command::new(std::env::current_exe().expect("we run"))
+        .env(DIRECTLY, threads.to_string())
+        .env("SOFTHSM2_CONF", hsm.configuration())
+        .stdin(Stdio::null())
+        .output()
+        .expect("we run");
+    String::from_utf8_lossy(&child.stdout).trim().parse().expect("a number")
+}
+
+fn sign_directly_if_asked() -> bool {
+    if std::env::var_os(DIRECTLY).is_none() {
+        return false;
+    }
+    let module = Pkcs11::new(MODULE).expect("SoftHSM is installed");
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).expect("SoftHSM starts");
+    let slot = module.get_slots_with_initialized_token().expect("slots")[0];
+    let session = module.open_ro_session(slot).expect("a session");
+    session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).expect("that is its PIN");
+    let (key, rsa) = a_key(&session);
+    let sign = || {
+        let start = Instant::now();
+        let info = [&octets(DIGEST_INFO)[..], &DIGEST].concat();
+        let (mechanism, data) =
+            if rsa { (Mechanism::RsaPkcs, &info[..]) } else { (Mechanism::Ecdsa, &DIGEST[..]) };
+        session.sign(&mechanism, key, data).expect("it signs");
+        start.elapsed()
+    };
+    let times: Vec<_> = (0..SIGNATURES).map(|_| sign()).collect();
+    println!("{}", median(&times).expect("there are some"));
+    true
+}
+
+/// Any private key, and whether it is an RSA key.
+fn a_key(session: &Session) -> (ObjectHandle, bool) {
+    let find = |kind| {
+        let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::KeyType(kind)];
+        session.find_objects(&template).expect("objects").first().copied()
+    };
+    let rsa = find(KeyType::RSA).map(|key| (key, true));
+    rsa.or_else(|| find(KeyType::EC).map(|key| (key, false))).expect("a key")
+}
+
+fn octets(hex: &str) -> Vec<u8> {
+    world::packets::octets(hex)
+}
+
+/// In milliseconds; none if nothing was measured.
+fn median(times: &[Duration]) -> Option<f64> {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times.get(times.len() / 2).map(|time| time.as_secs_f64() * 1e3)
+}
+
+fn shown(time: Option<f64>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| format!("{time:.3}"))
+}
