@@ -1,4 +1,5 @@
-//! How a client names a key: by slot, by keygrip, by serial number and fingerprint; and the card that has it.
+//! How a client names a key: by slot, by keygrip, by serial number and what follows it, or as on a PKCS#11 token
+//! ([`super::token_reference`]); and the card or token that has it.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use claviger_keys::Keygrip;
 use super::errors::scd;
 use super::holders::{self, Holder, Place};
 use super::session::Session;
+use super::token_reference;
 use crate::certificates::slot_called;
 use crate::hex;
 
@@ -64,11 +66,12 @@ pub(super) fn slot_or_number(text: &str) -> Option<Slot> {
     }
 }
 
-/// Finds the key that `text` names for an operation which `slot` serves, selects the card that is to carry it out, and
-/// returns where the key is there: on an OpenPGP card `slot` itself, or one of `others`.
+/// Finds the key that `text` names for an operation which `slot` serves, selects the card or token that is to carry it out,
+/// and returns where the key is there: on an OpenPGP card `slot` itself, or one of `others`; on a token any key, where a
+/// slot's name means the key in its place.
 ///
 /// # Errors
-/// `unknown` for a keygrip that no card here has; else the codes of GnuPG.
+/// `unknown` for a keygrip or name that no card and no token here has; else the codes of GnuPG.
 pub(super) async fn find(
     session: &mut Session,
     text: &str,
@@ -77,9 +80,16 @@ pub(super) async fn find(
     unknown: Code,
 ) -> Result<Place, Error> {
     let serves = |found: Slot| found == slot || others.contains(&found);
-    match KeyReference::parse(text)? {
-        KeyReference::Slot(found) if serves(found) => Ok(Place::Slot(found)),
-        KeyReference::Slot(_) => Err(scd(Code::INV_ID)),
+    let reference = match KeyReference::parse(text) {
+        Err(error) if error.code() == Code::INV_ID => {
+            let found = token_reference::find(session, text).await?.ok_or(scd(unknown))?;
+            return Ok(select(session, found));
+        }
+        parsed => parsed?,
+    };
+    match reference {
+        KeyReference::Slot(found) if !serves(found) => Err(scd(Code::INV_ID)),
+        KeyReference::Slot(found) => token_reference::in_place_of(session, &session.token()?, found),
         KeyReference::Grip(grip) => {
             let mut holders = holders::of(session, &grip).await;
             if holders.is_empty() {
@@ -87,17 +97,26 @@ pub(super) async fn find(
             }
             holders.retain(|holder| holder.place.slot().is_none_or(serves));
             let best = holders::best(session, holders).ok_or(scd(Code::INV_ID))?;
-            if !is_own(session, &best) {
-                session.select(best.token, false);
-            }
-            Ok(best.place)
+            Ok(select(session, best))
         }
         KeyReference::Serial(serial, rest) => {
+            if let Some(token) = token_reference::with_serial(session, &serial) {
+                let place = token_reference::behind_serial(session, &token, &rest, slot)?;
+                return Ok(select(session, Holder { token, place }));
+            }
             check_serial(session, &serial)?;
             check_fingerprint(session, slot, &rest)?;
             Ok(Place::Slot(slot))
         }
     }
+}
+
+/// Makes a key's token the session's, unless it is already; returns where the key is there.
+fn select(session: &mut Session, holder: Holder) -> Place {
+    if !is_own(session, &holder) {
+        session.select(holder.token, false);
+    }
+    holder.place
 }
 
 /// Refuses another card's serial number.

@@ -120,6 +120,8 @@ pub(super) fn used_by(request: &Request) -> Option<PinRef> {
         | Request::Import { .. }
         | Request::UnblockAsAdmin
         | Request::SetResetCode => Some(PinRef::Admin),
+        // A token knows one login, whatever it is for.
+        Request::Pkcs11(_) => Some(PinRef::User),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::deck::TokenHandle;
+use claviger_cards::pkcs11::{self, KeyNumber};
 use claviger_cards::token::{
     DataObject, Job, NeedsPin, Outcome, PinPurpose, PinRef, Reply, Request, TokenError,
 };
@@ -21,8 +22,8 @@ use tokio::time::Instant;
 use super::errors::{from_token, scd};
 use super::lapse;
 use super::pin_cache::Turn;
-use super::prompt;
 use super::session::Session;
+use super::{prompt, token_prompt};
 
 /// The longest answer to NEEDPIN, padding and all, in octets (GnuPG's MAXLEN_PIN).
 const MAX_PIN: usize = 100;
@@ -41,6 +42,21 @@ struct Asked {
     on_pinpad: bool,
     /// The verifications that it lives on.
     used: Vec<PinRef>,
+    /// The token's key that it uses.
+    key: Option<KeyNumber>,
+}
+
+impl Asked {
+    /// Nothing yet.
+    fn nothing(request: &Request) -> Self {
+        let key = match request {
+            Request::Pkcs11(pkcs11::Request::Sign { key, .. } | pkcs11::Request::Decipher { key, .. }) => {
+                Some(*key)
+            }
+            _ => None,
+        };
+        Self { used: lapse::used_by(request).into_iter().collect(), key, ..Self::default() }
+    }
 }
 
 impl Session {
@@ -51,7 +67,7 @@ impl Session {
         talk: &mut dyn Conversation,
     ) -> Result<Reply, Error> {
         let token = self.token()?;
-        let mut asked = Asked { used: lapse::used_by(&request).into_iter().collect(), ..Asked::default() };
+        let mut asked = Asked::nothing(&request);
         let mut job = Job::new(request);
         loop {
             self.hub.lapse.note(&token, &asked.used, Instant::now());
@@ -123,11 +139,13 @@ impl Session {
             }
         }
         if need.on_pinpad {
-            self.show_pinpad_prompt(token, &need, talk).await?;
+            self.show_pinpad_prompt(token, &need, asked.key, talk).await?;
             asked.on_pinpad = true;
             return Ok(need.typed_on_pinpad());
         }
-        let answer = self.ask(token, &need, talk).await?;
+        let text = self.question(token, &need, asked.key).await?;
+        let answer = talk.inquire("NEEDPIN", &text, MAX_PIN).await;
+        let answer = pin_of(answer.map_err(|error| scd(error.code()))?)?;
         asked.pin = shared.map(|pin| (pin, answer.duplicate()));
         Ok(need.with_pin(answer))
     }
@@ -137,20 +155,20 @@ impl Session {
         enough_tries.then(|| self.hub.pins.pin(token.insertion(), pin, Instant::now())).flatten()
     }
 
-    /// Asks the client, with a text that names the card and its holder.
-    async fn ask(
+    /// The text of a question, with what it shows of the card or token; `key` is the token's key that the PIN is for.
+    pub(super) async fn question(
         &mut self,
         token: &TokenHandle,
         need: &NeedsPin,
-        talk: &mut dyn Conversation,
-    ) -> Result<Secret, Error> {
-        let text = self.question(token, need).await?;
-        let answer = talk.inquire("NEEDPIN", &text, MAX_PIN).await;
-        pin_of(answer.map_err(|error| scd(error.code()))?)
+        key: Option<KeyNumber>,
+    ) -> Result<Vec<u8>, Error> {
+        match token.pkcs11() {
+            Some(facts) => Ok(token_prompt::text(need, &facts, key)),
+            None => self.question_of_card(token, need).await,
+        }
     }
 
-    /// The text of a question, with what it shows of the card.
-    pub(super) async fn question(&mut self, token: &TokenHandle, need: &NeedsPin) -> Result<Vec<u8>, Error> {
+    async fn question_of_card(&mut self, token: &TokenHandle, need: &NeedsPin) -> Result<Vec<u8>, Error> {
         let names_the_card = prompt::names_the_card(need.purpose);
         let holder = if names_the_card { self.object(DataObject::Name).await? } else { None };
         let counts = need.purpose == PinPurpose::Unlock(PinRef::Sign);

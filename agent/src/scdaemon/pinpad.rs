@@ -9,6 +9,7 @@
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::Error;
 use claviger_cards::deck::TokenHandle;
+use claviger_cards::pkcs11::KeyNumber;
 use claviger_cards::token::{NeedsPin, PinPurpose};
 
 use super::errors::scd;
@@ -19,16 +20,17 @@ use super::session::Session;
 pub(super) const MAX_ANSWER: usize = 100;
 
 impl Session {
-    /// Has the client tell the person to use the reader's keys.
+    /// Has the client tell the person to use the reader's or token's keys; `key` is the token's key that the PIN is for.
     pub(super) async fn show_pinpad_prompt(
         &mut self,
         token: &TokenHandle,
         need: &NeedsPin,
+        key: Option<KeyNumber>,
         talk: &mut dyn Conversation,
     ) -> Result<(), Error> {
         let text = match need.purpose {
-            PinPurpose::Old(pin) => prompt::old_and_new(pin).as_bytes().to_vec(),
-            PinPurpose::Unlock(_) | PinPurpose::New(_) => self.question(token, need).await?,
+            PinPurpose::Old(pin) if token.card().is_some() => prompt::old_and_new(pin).as_bytes().to_vec(),
+            _ => self.question(token, need, key).await?,
         };
         let shown = talk.inquire("POPUPPINPADPROMPT", &text, MAX_ANSWER).await;
         shown.map(drop).map_err(|error| scd(error.code()))

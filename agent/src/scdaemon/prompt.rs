@@ -1,4 +1,5 @@
-//! The texts of NEEDPIN: what the person reads when a PIN is asked for (GnuPG's scd, `app-openpgp.c`).
+//! The texts of NEEDPIN: what the person reads when a PIN is asked for (GnuPG's scd, `app-openpgp.c`). Those for PKCS#11 tokens
+//! are in [`super::token_prompt`].
 //!
 //! Between the first two bars stand flags for the agent: none a PIN, `A` the Admin PIN, `R` the Reset Code, `N` a new
 //! value that is to be typed twice. `%0A` is a line break; `\x1e` before a label and `\x1f` after it let pinentry align
@@ -87,7 +88,7 @@ fn display_name(holder: &[u8]) -> Vec<u8> {
 }
 
 /// A card's own octets within an Assuan line: controls and percent signs escaped, so that a name can break nothing.
-fn escaped(octets: &[u8]) -> Vec<u8> {
+pub(super) fn escaped(octets: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(octets.len());
     for octet in octets {
         match octet {

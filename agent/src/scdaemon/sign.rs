@@ -1,18 +1,20 @@
-//! PKSIGN and PKAUTH: signatures with a card's key.
+//! PKSIGN and PKAUTH: signatures with the key of a card or a token.
 //!
-//! The agent sends a DigestInfo for every kind of key. What goes to the card depends on the key: RSA takes the DigestInfo,
-//! ECC the bare digest. Authentication with Ed25519 is ssh's: the whole message behind the prefix of SHA-1, whatever its
-//! length (GnuPG's agent, `command-ssh.c`).
+//! The agent sends a DigestInfo for every kind of key. What is signed depends on the key: RSA takes the DigestInfo, ECC the
+//! bare digest. Authentication with Ed25519 is ssh's: the whole message behind the prefix of SHA-1, whatever its length
+//! (GnuPG's agent, `command-ssh.c`).
 
 use claviger_assuan::args::Args;
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
-use claviger_cards::facts::Facts;
+use claviger_cards::pkcs11::{self, SignScheme};
 use claviger_cards::token::{Reply, Request as CardRequest, Slot};
-use claviger_keys::{CurveKind, DigestInfo, Hash, PublicKey};
+use claviger_keys::{DigestInfo, Hash, PublicKey};
 
 use super::errors::{parameter, scd};
-use super::key_reference::{self, load_key};
+use super::holders::Place;
+use super::key_reference;
+use super::located_key::LocatedKey;
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row};
@@ -24,24 +26,34 @@ const DIGEST_LENGTHS: [usize; 5] = [20, 28, 32, 48, 64];
 /// How much of an RSA modulus the input of INTERNAL AUTHENTICATE may fill (OpenPGP card 3.4, 7.2.13): 40 %.
 const MAX_RSA_PERCENT: usize = 40;
 
+/// How many octets of an RSA modulus the padding takes at least (RFC 8017, 9.2); all others may be filled on tokens.
+const PKCS1_PADDING: usize = 11;
+
 pub(super) static COMMANDS: &[Command] = &[
     row!("PKSIGN", WithCard, pksign_request, pksign, HELP_PKSIGN),
     row!("PKAUTH", WithCard, pkauth_request, pkauth, HELP_PKAUTH),
 ];
 
 const HELP_PKSIGN: &str = "\
-PKSIGN [--hash=md5|sha1|rmd160|sha224|sha256|sha384|sha512|none] <keyid>
+PKSIGN [--hash=md5|sha1|rmd160|sha224|sha256|sha384|sha512|none]
+       [--pss] <keyid>
 
 Sign what SETDATA has set: a digest, or a DigestInfo of the hash in
 --hash (SHA-1 if it is not given). KEYID is a keygrip, OPENPGP.1,
-OPENPGP.3, or a card's serial number. The card's answer is returned
-after it was checked against the public key: as many octets as the
-modulus for RSA, r and s of equal length for ECDSA, R and S for EdDSA.
+OPENPGP.3, or a card's serial number; for a key on a PKCS#11 token also
+its name as LEARN gives it, <serialno>/<CKA_ID>, or a pkcs11: URI. The
+answer is returned after it was checked against the public key: as many
+octets as the modulus for RSA, r and s of equal length for ECDSA, R and
+S for EdDSA.
 
 With --hash=none an Ed25519 or Ed448 key signs the data itself, whatever
 they are: a message of up to the 4096 octets of SETDATA, as far as the
 card takes it. This is claviger's own; GETINFO cmd_has_option PKSIGN
 hash=none tells. Other keys sign digests only, as in GnuPG.
+
+With --pss (claviger's own, too) an RSA key on a PKCS#11 token signs the
+digest with PSS padding (RFC 8017, 8.1): MGF1 with the same hash, and as
+much salt as the digest is long. OpenPGP cards cannot.
 
 While the card waits for a finger before it uses the key, this is told
 in a status line, as with PKAUTH and PKDECRYPT:
@@ -71,18 +83,27 @@ signature checked; nothing is returned but OK if the card has the key.";
 struct PksignRequest {
     /// `None` for `--hash=none`.
     hash: Option<Hash>,
+    pss: bool,
     id: String,
 }
 
+/// What a key is to sign, and how.
+#[derive(Debug)]
+struct Signing {
+    scheme: SignScheme,
+    octets: Vec<u8>,
+}
+
 fn pksign_request(arguments: Args<'_>) -> Result<PksignRequest, Error> {
+    let pss = arguments.flag("--pss");
     let named = Hash::ALL.into_iter().find(|hash| arguments.flag(&format!("--hash={}", hash.name())));
     let hash = match named {
         Some(hash) => Some(hash),
         None if arguments.flag("--hash=none") => None,
-        None if !arguments.mentions("--") => Some(Hash::Sha1),
+        None if !arguments.mentions(if pss { "--hash" } else { "--" }) => Some(Hash::Sha1),
         None => return Err(parameter("invalid hash algorithm")),
     };
-    Ok(PksignRequest { hash, id: parse::text(arguments)? })
+    Ok(PksignRequest { hash, pss, id: parse::text(arguments)? })
 }
 
 async fn pksign(
@@ -99,22 +120,40 @@ async fn pksign(
     }
     let place =
         key_reference::find(session, &request.id, Slot::Sign, &[Slot::Authenticate], Code::NO_SECKEY).await?;
-    let slot = place.slot().ok_or(scd(Code::NOT_SUPPORTED))?;
-    let rsa = is_rsa(session, slot).await?;
-    let input = if request.hash.is_none() && signs_messages(&*session.facts()?, slot) {
-        message_of(&session.data)?.to_vec()
-    } else {
-        let digest = digest_of(&session.data, request.hash)?;
-        if rsa { digest_info(request.hash, digest)? } else { digest.to_vec() }
-    };
-    let signature = sign(session, slot, input, talk).await?;
+    let key = LocatedKey::load(session, place).await?;
+    let signing =
+        if request.pss { pss(&key, &request, &session.data)? } else { plain(&key, &request, &session.data)? };
+    let signature = sign(session, &key, signing, talk).await?;
     talk.data(&signature);
     Ok(())
 }
 
-/// Whether the key in a slot signs messages, and not digests: EdDSA (RFC 8032).
-fn signs_messages(facts: &Facts, slot: Slot) -> bool {
-    matches!(facts.public_key(slot), Some(PublicKey::Ecc(key)) if key.curve().kind() == CurveKind::Edwards)
+/// A signature as GnuPG wants it.
+fn plain(key: &LocatedKey, request: &PksignRequest, data: &[u8]) -> Result<Signing, Error> {
+    let scheme = key.scheme()?;
+    let octets = match scheme {
+        // These sign messages (RFC 8032), but GnuPG's are digests.
+        SignScheme::EdDsa if request.hash.is_none() => message_of(data)?.to_vec(),
+        SignScheme::RsaPkcs1 => digest_info(request.hash, digest_of(data, request.hash)?)?,
+        _ => digest_of(data, request.hash)?.to_vec(),
+    };
+    Ok(Signing { scheme, octets })
+}
+
+/// A signature with PSS padding.
+fn pss(key: &LocatedKey, request: &PksignRequest, data: &[u8]) -> Result<Signing, Error> {
+    if key.scheme()? != SignScheme::RsaPkcs1 {
+        return Err(scd(Code::WRONG_PUBKEY_ALGO));
+    }
+    if key.place.slot().is_some() {
+        return Err(scd(Code::NOT_SUPPORTED).with_text("an OpenPGP card pads by itself, and not with PSS"));
+    }
+    let hash = request.hash.filter(|hash| *hash != Hash::Md5).ok_or(scd(Code::UNSUPPORTED_ALGORITHM))?;
+    let digest = digest_of(data, Some(hash))?;
+    if digest.len() != hash.digest_len() {
+        return Err(scd(Code::INV_VALUE));
+    }
+    Ok(Signing { scheme: SignScheme::RsaPss { hash, salt: digest.len() }, octets: digest.to_vec() })
 }
 
 /// The message that SETDATA has set; it sees to the length.
@@ -155,21 +194,21 @@ async fn pkauth(
     let place =
         key_reference::find(session, &request.id, Slot::Authenticate, &[], Code::UNSUPPORTED_OPERATION)
             .await?;
-    let slot = place.slot().ok_or(scd(Code::NOT_SUPPORTED))?;
-    let rsa = is_rsa(session, slot).await?;
+    let key = LocatedKey::load(session, place).await?;
+    let scheme = key.scheme()?;
     if request.challenge {
-        let input = challenge(&*session.facts()?, slot)?;
-        return sign(session, slot, input, talk).await.map(drop);
+        let signing = Signing { scheme, octets: challenge(scheme)? };
+        return sign(session, &key, signing, talk).await.map(drop);
     }
-    let input = if rsa {
-        within_modulus(&*session.facts()?, slot, &session.data)?
-    } else {
-        without_prefix(&session.data).to_vec()
+    let octets = match scheme {
+        SignScheme::RsaPkcs1 => within_modulus(&key, &session.data)?,
+        _ => without_prefix(&session.data),
     };
-    if input.is_empty() {
+    if octets.is_empty() {
         return Err(scd(Code::INV_VALUE));
     }
-    let signature = sign(session, slot, input, talk).await?;
+    let octets = octets.to_vec();
+    let signature = sign(session, &key, Signing { scheme, octets }, talk).await?;
     talk.data(&signature);
     Ok(())
 }
@@ -183,55 +222,49 @@ fn without_prefix(data: &[u8]) -> &[u8] {
 }
 
 /// What an RSA key signs, if it is not too long for its modulus.
-fn within_modulus(facts: &Facts, slot: Slot, data: &[u8]) -> Result<Vec<u8>, Error> {
-    let modulus = facts.public_key(slot).map_or(0, PublicKey::bits) / 8;
-    let limit = modulus.saturating_mul(MAX_RSA_PERCENT) / 100;
-    if data.len() > limit { Err(scd(Code::INV_VALUE)) } else { Ok(data.to_vec()) }
+fn within_modulus<'d>(key: &LocatedKey, data: &'d [u8]) -> Result<&'d [u8], Error> {
+    let modulus = key.public().map_or(0, PublicKey::bits) / 8;
+    let limit = match key.place {
+        Place::Slot(_) => modulus.saturating_mul(MAX_RSA_PERCENT) / 100,
+        Place::Key(_) => modulus.saturating_sub(PKCS1_PADDING),
+    };
+    if data.len() > limit { Err(scd(Code::INV_VALUE)) } else { Ok(data) }
 }
 
 /// Random octets in the form that the key signs.
-fn challenge(facts: &Facts, slot: Slot) -> Result<Vec<u8>, Error> {
+fn challenge(scheme: SignScheme) -> Result<Vec<u8>, Error> {
     let mut digest = vec![0; 32];
     openssl::rand::rand_bytes(&mut digest).map_err(|_| scd(Code::INTERNAL))?;
-    match facts.public_key(slot) {
-        Some(PublicKey::Rsa(_)) => Ok(DigestInfo { hash: Hash::Sha256, digest: &digest }.join()),
-        Some(PublicKey::Ecc(_)) => Ok(digest),
-        None => Err(scd(Code::NO_OBJ)),
+    match scheme {
+        SignScheme::RsaPkcs1 => Ok(DigestInfo { hash: Hash::Sha256, digest: &digest }.join()),
+        _ => Ok(digest),
     }
 }
 
-/// Whether the slot holds an RSA key. Reads the public key, which the check of the signature needs anyway.
-async fn is_rsa(session: &mut Session, slot: Slot) -> Result<bool, Error> {
-    load_key(session, slot).await?;
-    match session.facts()?.public_key(slot) {
-        Some(PublicKey::Rsa(_)) => Ok(true),
-        Some(PublicKey::Ecc(key)) if key.curve().kind() == CurveKind::Montgomery => {
-            Err(scd(Code::WRONG_PUBKEY_ALGO))
-        }
-        Some(PublicKey::Ecc(_)) => Ok(false),
-        None => Err(scd(Code::NO_OBJ)),
-    }
-}
-
-/// Has the card sign, and checks what it says.
+/// Has the token sign, and checks what it says.
 async fn sign(
     session: &mut Session,
-    slot: Slot,
-    input: Vec<u8>,
+    key: &LocatedKey,
+    signing: Signing,
     talk: &mut dyn Conversation,
 ) -> Result<Vec<u8>, Error> {
-    let request = match slot {
-        Slot::Sign => CardRequest::Sign(input.clone()),
-        Slot::Decrypt | Slot::Authenticate => CardRequest::Authenticate(input.clone()),
+    let Signing { scheme, octets } = signing;
+    let request = match key.place {
+        Place::Slot(Slot::Sign) => CardRequest::Sign(octets.clone()),
+        Place::Slot(Slot::Decrypt | Slot::Authenticate) => CardRequest::Authenticate(octets.clone()),
+        Place::Key(key) => CardRequest::Pkcs11(pkcs11::Request::Sign { key, scheme, data: octets.clone() }),
     };
     let signature = match session.perform(request, talk).await? {
         Reply::Signature(signature) => signature,
         other => return Err(unexpected(&other)),
     };
-    let facts = session.facts()?;
-    let key = facts.public_key(slot).ok_or(scd(Code::NO_OBJ))?;
-    verify::signature(key, &input, &signature).map_err(|error| {
-        tracing::error!(%error, ?slot, "the card's signature does not verify; it was not passed on");
+    let public = key.public().ok_or(scd(Code::NO_OBJ))?;
+    let checked = match scheme {
+        SignScheme::RsaPss { hash, salt } => verify::pss(public, (hash, salt), &octets, &signature),
+        _ => verify::signature(public, &octets, &signature),
+    };
+    checked.map_err(|error| {
+        tracing::error!(%error, place = ?key.place, "a signature does not verify; it was not passed on");
         scd(Code::BAD_SIGNATURE)
             .with_text("the card's signature does not verify; read the card anew or replace it")
     })?;
