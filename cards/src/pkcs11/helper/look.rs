@@ -30,6 +30,8 @@ pub(super) fn watch(helper: &Helper, woken: &Receiver<u64>) -> ! {
     loop {
         match woken.recv_timeout(poll) {
             Ok(number) => {
+                // Whoever asks all the time must not keep a missing token away.
+                watcher.revive();
                 watcher.look();
                 helper.link.send(&FromHelper::Looked { number }, &[]);
             }
