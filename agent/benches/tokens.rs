@@ -39,7 +39,14 @@ fn main() {
     }
     println!(
         "\n{:24} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}",
-        "signature, median, ms", "C_Sign", "ours, id", "keygrip", "over it", "0.10, id", "keygrip", "ours 4/1"
+        "signature, median, ms",
+        "C_Sign",
+        "ours, id",
+        "keygrip",
+        "over it",
+        "0.10, id",
+        "keygrip",
+        "ours 4/1"
     );
     for kind in KINDS {
         for pairs in PAIRS {
@@ -188,7 +195,8 @@ fn sign_directly_if_asked() -> bool {
     let sign = || {
         let start = Instant::now();
         let info = [&octets(DIGEST_INFO)[..], &DIGEST].concat();
-        let (mechanism, data) = if rsa { (Mechanism::RsaPkcs, &info[..]) } else { (Mechanism::Ecdsa, &DIGEST[..]) };
+        let (mechanism, data) =
+            if rsa { (Mechanism::RsaPkcs, &info[..]) } else { (Mechanism::Ecdsa, &DIGEST[..]) };
         session.sign(&mechanism, key, data).expect("it signs");
         start.elapsed()
     };
