@@ -6,6 +6,7 @@
 //! Foreign octets (attributes of objects) travel as the module gave them; what they mean is found out in the daemon, with the
 //! parsers of `claviger-keys`.
 
+mod codes;
 pub mod frame;
 
 use serde::{Deserialize, Serialize};
@@ -387,7 +388,7 @@ pub enum Fault {
     #[error("there is no such object")]
     NoObject,
     /// The token or the key cannot do it (`CKR_MECHANISM_INVALID`, `CKR_KEY_FUNCTION_NOT_PERMITTED`, …).
-    #[error("{function}: not supported ({})", name(*code))]
+    #[error("{function}: not supported ({})", codes::name(*code))]
     NotSupported {
         /// The function that said so.
         function: String,
@@ -395,7 +396,7 @@ pub enum Fault {
         code: u64,
     },
     /// The module said something else.
-    #[error("{function}: {}", name(*code))]
+    #[error("{function}: {}", codes::name(*code))]
     Module {
         /// The function that said so.
         function: String,
@@ -411,9 +412,4 @@ pub enum Fault {
     /// The shared object cannot be loaded.
     #[error("the module cannot be loaded: {0}")]
     Loading(String),
-}
-
-/// The name of a `CKR_` code, for people.
-fn name(code: u64) -> String {
-    format!("CKR_{code:08X}")
 }
