@@ -7,7 +7,7 @@
 //!
 //! One multi-call program: the *face* is the first argument or the name it was called by. There are GnuPG's [`scdaemon`],
 //! and the commands for people, `claviger cert …` and `claviger key …`, which come to it through gpg-agent. This crate holds
-//! faces, listeners, caches, policy and the certificate [`store`]; the wire is `claviger-assuan`'s, cards are
+//! faces, listeners, caches, policy, the configuration of PKCS#11 [`providers`] and the certificate [`store`]; the wire is `claviger-assuan`'s, cards are
 //! `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
@@ -22,8 +22,11 @@ mod clock;
 mod hex;
 mod home;
 mod log;
+mod nearest;
+pub mod providers;
 pub mod scdaemon;
 pub mod store;
+mod text_file;
 mod verify;
 
 /// Our own version.

@@ -216,6 +216,9 @@ impl Home {
             ("GNUPGHOME", self.dir.path()),
             ("PCSCLITE_CSOCK_NAME", &self.pcsc),
             ("SSH_AUTH_SOCK", &self.path("S.gpg-agent.ssh")),
+            // PKCS#11 modules of this machine are none of a test's business, unless it says so.
+            ("CLAVIGER_SYSTEM_CONFIG", &repository("testdata/world/claviger.toml")),
+            ("CLAVIGER_GNUPG_PKCS11_SCD_CONFIG", Path::new("/nonexistent")),
         ]);
         command.envs(self.tokens.iter().map(|path| ("SOFTHSM2_CONF", path)));
         command
