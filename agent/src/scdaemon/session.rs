@@ -111,7 +111,7 @@ impl Session {
     pub(super) fn facts(&self) -> Result<Arc<Facts>, Error> {
         match &self.selected {
             Some(selected) if selected.raw => Err(scd(Code::UNSUPPORTED_OPERATION)),
-            Some(selected) => selected.token.card().ok_or(scd(Code::UNSUPPORTED_OPERATION)),
+            Some(selected) => selected.token.card().ok_or_else(not_for_tokens),
             None => Err(scd(Code::CARD_NOT_PRESENT)),
         }
     }
@@ -223,6 +223,11 @@ impl Session {
             self.mark_removed();
         }
     }
+}
+
+fn not_for_tokens() -> Error {
+    scd(Code::UNSUPPORTED_OPERATION)
+        .with_text("this is for OpenPGP cards; the selected one is a PKCS#11 token")
 }
 
 impl Drop for Session {
