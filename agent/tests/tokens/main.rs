@@ -6,6 +6,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod crowd;
 mod desk;
 mod incumbent;
 mod kinds;
