@@ -4,6 +4,7 @@
 
 pub mod assuan;
 pub mod cards;
+pub mod helper;
 pub mod keys;
 pub mod openpgp;
 pub mod pkcs11;
@@ -21,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("keybox", x509::keybox),
     ("openpgp_certificates", openpgp::certificates),
     ("packed_certificate", pkcs11::packed_certificate),
+    ("pkcs11_from_helper", helper::from_helper),
     ("pkcs11_key_attributes", pkcs11::key_attributes),
     ("pkcs11_key_id", pkcs11::key_id),
     ("pkcs11_uri", pkcs11::uri),

@@ -152,7 +152,7 @@ impl Office {
         self.plug_in_with(token, Arc::new(Deaf));
     }
 
-    /// A token whose jobs are carried out so.
+    /// The same, where somebody else carries out what the token is asked for.
     pub(super) fn plug_in_with(&mut self, token: Sample, carrier: Arc<dyn Carrier>) {
         let facts = watch::Sender::new(Arc::new(token.0));
         let insertion = self.scdaemon.hub.deck.plug_in_token(facts.subscribe(), carrier);

@@ -8,6 +8,7 @@
 
 pub(super) mod codes;
 pub mod frame;
+mod limits;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,14 +109,17 @@ pub struct TokenReport {
     /// `ulMinPinLen`, `ulMaxPinLen`.
     pub pin_length: (u64, u64),
     /// `CKM_` numbers.
+    #[serde(deserialize_with = "limits::numbers")]
     pub mechanisms: Vec<u64>,
     /// Whether the user is logged in now.
     pub logged_in: bool,
     /// Whether the objects were read while the user was logged in, in this insertion.
     pub seen_private: bool,
     /// All keys, private and public.
+    #[serde(deserialize_with = "limits::objects")]
     pub keys: Vec<KeyObject>,
     /// All certificates.
+    #[serde(deserialize_with = "limits::objects")]
     pub certificates: Vec<CertificateObject>,
 }
 
@@ -350,7 +354,7 @@ pub enum Answer {
     /// Random octets.
     Random(Vec<u8>),
     /// The handles of a new key pair, public and private, or of one new object.
-    Created(Vec<u64>),
+    Created(#[serde(deserialize_with = "limits::numbers")] Vec<u64>),
 }
 
 /// Why a task failed.
