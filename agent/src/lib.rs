@@ -7,7 +7,7 @@
 //!
 //! One multi-call program: the *face* is the first argument or the name it was called by. There are GnuPG's [`scdaemon`],
 //! and the commands for people, `claviger cert …` and `claviger key …`, which come to it through gpg-agent. This crate holds
-//! faces, listeners, caches, policy and the certificate [`store`]; the wire is `claviger-assuan`'s, cards are
+//! faces, listeners, caches, policy, the configuration of PKCS#11 [`providers`] and the certificate [`store`]; the wire is `claviger-assuan`'s, cards are
 //! `claviger-cards`', keys `claviger-keys`'.
 
 #![forbid(unsafe_code)]
@@ -22,8 +22,11 @@ mod clock;
 mod hex;
 mod home;
 mod log;
+mod nearest;
+pub mod providers;
 pub mod scdaemon;
 pub mod store;
+mod text_file;
 mod verify;
 
 /// Our own version.
@@ -35,8 +38,12 @@ const USAGE: u8 = 2;
 /// Runs the face that `arguments` name: the first of them is the program's own name.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
     let name = arguments.next().unwrap_or_default();
+    // Started by the daemon alone, for one PKCS#11 module each, whatever the program is called.
+    if arguments.peek().is_some_and(|first| first == "pkcs11-helper") {
+        return claviger_cards::pkcs11::helper::run();
+    }
     if called_as(&name) == Some("claviger-scdaemon") {
         return scdaemon::run(arguments);
     }
@@ -44,12 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprint!("{}", cli::help());
         return ExitCode::from(USAGE);
     };
-    match first.to_str() {
-        Some("scdaemon") => scdaemon::run(arguments),
-        // Started by the daemon alone, for one PKCS#11 module each.
-        Some("pkcs11-helper") => claviger_cards::pkcs11::helper::run(),
-        _ => cli::run(first, arguments),
-    }
+    if first == "scdaemon" { scdaemon::run(arguments) } else { cli::run(first, arguments) }
 }
 
 fn called_as(name: &OsStr) -> Option<&str> {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use lexopt::Arg;
 
-use super::nearest::nearest;
 use super::table::{COMMANDS, COMMON, Command, Opt};
 use super::{help, text};
 use crate::home;
+use crate::nearest::nearest;
 
 /// What the command line asks for.
 pub(super) enum Asked {

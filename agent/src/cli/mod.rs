@@ -21,7 +21,6 @@ mod import;
 mod key;
 mod list;
 mod make;
-mod nearest;
 mod output;
 mod read;
 mod table;

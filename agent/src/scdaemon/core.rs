@@ -11,7 +11,7 @@ use std::time::Duration;
 use claviger_assuan::error::Source;
 use claviger_assuan::server::Session as WireSession;
 use claviger_assuan_tokio::{Connection, server};
-use claviger_cards::deck::{Change, Deck, DeckConfig, DeckEvent};
+use claviger_cards::deck::{Change, Deck, DeckConfig, DeckEvent, HelperProgram};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument as _;
 
@@ -49,12 +49,14 @@ impl Scdaemon {
             reader_socket: settings.reader_socket.clone(),
             reader_port: settings.reader_port.clone(),
             pinpads: settings.pinpads,
+            providers: settings.providers.configs(),
+            helper: helper(),
             ..DeckConfig::default()
         });
         Self { hub: Arc::new(Hub::new(settings, deck, socket_name)) }
     }
 
-    /// A scdaemon with the options of a command line. Option files are not read. To be called within a tokio runtime,
+    /// A scdaemon with the options of a command line. No files are read, neither of options nor of PKCS#11 providers. To be called within a tokio runtime,
     /// on which its chores go on beside the sessions.
     ///
     /// # Errors
@@ -118,6 +120,17 @@ impl Scdaemon {
         tokio::spawn(async move { hub.pins.wipe_in_time().await });
         let hub = self.hub.clone();
         tokio::spawn(async move { hub.lapse.lapse_in_time().await });
+    }
+}
+
+/// This very program, as what loads a PKCS#11 module.
+fn helper() -> Option<HelperProgram> {
+    match std::env::current_exe() {
+        Ok(program) => Some(HelperProgram { program, arguments: vec!["pkcs11-helper".into()] }),
+        Err(error) => {
+            tracing::error!("no PKCS#11 module can be used, since the program does not find itself: {error}");
+            None
+        }
     }
 }
 

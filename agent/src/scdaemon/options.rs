@@ -153,6 +153,13 @@ pub(super) static OPTIONS: &[Opt] = &[
         Ok(())
     }),
     flag!("no-options", Startup, "", None, no_options),
+    flag!(
+        "list-providers",
+        Startup,
+        "list PKCS#11 providers and what is wrong with their configuration (claviger's own)",
+        None,
+        list_providers
+    ),
     Opt {
         name: "verbose",
         short: Some('v'),
@@ -233,6 +240,18 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         }
     ),
+    value!(
+        "providers-config",
+        Text,
+        Configuration,
+        "|FILE|read PKCS#11 providers from FILE instead of claviger.toml (claviger's own)",
+        None,
+        |typed, value| {
+            typed.providers_config = Some(value.into());
+            Ok(())
+        }
+    ),
+    flag!("no-pkcs11", Configuration, "use no PKCS#11 tokens (claviger's own)", None, no_pkcs11),
     accepted!("ctapi-driver", Text, Configuration, "", Some("0:")),
     accepted!("pcsc-driver", Text, Configuration, "", Some("16:\"libpcsclite.so.1:")),
     accepted!("pcsc-shared", Nothing, Configuration, "", None),

@@ -33,8 +33,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         print!("{}", command_line::gpgconf_list(&settings));
         return ExitCode::SUCCESS;
     }
-    if typed.gpgconf_test {
-        return if config_is_good { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+    if typed.gpgconf_test || typed.list_providers {
+        return check(&settings, &typed, config_is_good);
     }
     if !(typed.server || typed.multi_server || typed.daemon) {
         eprintln!("claviger-scdaemon: please use the option '--daemon' to run the program in the background");
@@ -79,8 +79,23 @@ fn settle(typed: &Typed, arguments: &[OsString]) -> (Settings, bool) {
         eprintln!("claviger-scdaemon: {error}");
     }
     // The same words were parsed before, so there is no error.
-    let merged = command_line::parse(arguments, from_file).map(|line| line.typed);
-    (Settings::resolve(merged.as_ref().unwrap_or(typed)), errors.is_empty())
+    let mut merged =
+        command_line::parse(arguments, from_file).map_or_else(|_| Typed::default(), |line| line.typed);
+    let providers = settings::find_providers(&merged);
+    merged.adopt(&providers.habits);
+    (Settings { providers, ..Settings::resolve(&merged) }, errors.is_empty())
+}
+
+/// Says what is wrong with the configuration of PKCS#11 providers, and if asked which ones there are.
+fn check(settings: &Settings, typed: &Typed, config_is_good: bool) -> ExitCode {
+    let found = &settings.providers;
+    for complaint in &found.complaints {
+        eprintln!("claviger-scdaemon: {complaint}");
+    }
+    if typed.list_providers {
+        print!("{found}");
+    }
+    if config_is_good && found.complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(USAGE) }
 }
 
 /// Keeps secrets in this process: no core dumps, no debugger of another process.
@@ -106,6 +121,7 @@ fn serve(settings: Settings, typed: &Typed) -> io::Result<()> {
     std::thread::sleep(Duration::from_secs(typed.debug_wait.into()));
     log::start(detail(&settings), settings.log_file.as_deref())
         .map_err(|error| io::Error::other(format!("the log cannot be opened: {error}")))?;
+    settings.providers.log();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(daemon::run(settings, typed));
     // A thread that still reads a terminal must not keep the process.

@@ -8,7 +8,7 @@ use claviger_cards::deck::Pinpads;
 
 use super::options::{self, Opt, Takes};
 use super::typed::{Debug, Typed};
-use crate::home;
+use crate::{home, providers, text_file};
 
 /// How long an unused PIN is remembered, unless `pin-cache-ttl` says otherwise: GnuPG's own `default-cache-ttl`.
 const DEFAULT_PIN_CACHE_TTL: Duration = Duration::from_secs(600);
@@ -18,9 +18,6 @@ const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How many clients may wait to be accepted, unless `listen-backlog` says otherwise (GnuPG's default).
 const DEFAULT_LISTEN_BACKLOG: i32 = 64;
-
-/// The largest configuration file that is read, in octets.
-const MAX_CONFIG_FILE: u64 = 1 << 20;
 
 /// What the daemon runs with.
 #[derive(Debug)]
@@ -46,6 +43,8 @@ pub(super) struct Settings {
     pub(super) deny_admin: bool,
     /// Whether the agent is to show that a touch is awaited.
     pub(super) touch_prompt: bool,
+    /// PKCS#11 providers. They are not options: [`Settings::resolve`] finds none.
+    pub(super) providers: providers::Found,
 }
 
 /// Why options cannot be used.
@@ -113,9 +112,20 @@ impl Settings {
             card_verified_ttl: typed.card_verified_ttl.map(seconds),
             deny_admin: typed.deny_admin,
             touch_prompt: typed.touch_prompt,
+            providers: providers::Found::default(),
             homedir,
         }
     }
+}
+
+/// The PKCS#11 providers that these options lead to.
+pub(super) fn find_providers(typed: &Typed) -> providers::Found {
+    if typed.no_pkcs11 {
+        return providers::Found::default();
+    }
+    let homedir = home::directory(typed.homedir.as_deref());
+    let file = typed.providers_config.as_deref().map(|file| below(&homedir, file));
+    providers::find(&providers::Places::new(&homedir, file))
 }
 
 fn seconds(count: u64) -> Duration {
@@ -138,7 +148,7 @@ fn below(directory: &Path, file: &Path) -> PathBuf {
 /// For each line that is wrong, all of them; lines that are right count all the same. A missing file is only an error
 /// when it was `named` on the command line.
 pub(super) fn read_file(path: &Path, named: bool, typed: &mut Typed) -> Result<(), Vec<OptionError>> {
-    let text = match read_limited(path) {
+    let text = match text_file::read(path) {
         Ok(text) => text,
         Err(source) if source.kind() == std::io::ErrorKind::NotFound && !named => return Ok(()),
         Err(source) => return Err(vec![OptionError::File { path: path.to_owned(), source }]),
@@ -151,17 +161,6 @@ pub(super) fn read_file(path: &Path, named: bool, typed: &mut Typed) -> Result<(
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
-}
-
-fn read_limited(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let mut file = std::fs::File::open(path)?.take(MAX_CONFIG_FILE + 1);
-    file.read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_CONFIG_FILE {
-        return Err(std::io::Error::other(format!("larger than {MAX_CONFIG_FILE} octets")));
-    }
-    Ok(text)
 }
 
 fn read_line(line: &str, place: String, typed: &mut Typed) -> Result<(), OptionError> {

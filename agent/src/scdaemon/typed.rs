@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::providers::Habits;
+
 /// Options as they were typed, none of them interpreted yet.
 #[derive(Debug, Default)]
 pub(super) struct Typed {
@@ -38,6 +40,18 @@ pub(super) struct Typed {
     pub(super) pin_cache_ttl: Option<u64>,
     pub(super) card_verified_ttl: Option<u64>,
     pub(super) deny_admin: bool,
+    pub(super) no_pkcs11: bool,
+    pub(super) providers_config: Option<PathBuf>,
+    pub(super) list_providers: bool,
+}
+
+impl Typed {
+    /// Takes over what gnupg-pkcs11-scd's file says and nobody said here.
+    pub(super) fn adopt(&mut self, habits: &Habits) {
+        self.log_file = self.log_file.take().or_else(|| habits.log_file.clone());
+        self.verbose = self.verbose.max(habits.verbose);
+        self.pin_cache_ttl = self.pin_cache_ttl.or(habits.pin_cache);
+    }
 }
 
 /// GnuPG's debug flags, as bits (scdaemon(1), `--debug`).

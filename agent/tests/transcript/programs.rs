@@ -14,7 +14,7 @@ use super::play::{Incoming, Stage, Wire};
 use super::quiet;
 use super::reader::{Lane, Lease};
 use super::script::{Card, Play, Scene, Seat, Side, TokenEvent};
-use super::theatre::{Height, Scenery, Theatre};
+use super::theatre::{Height, Scenery, Theatre, repository};
 use super::wire::Stream;
 use crate::token::MODULE;
 
@@ -111,6 +111,9 @@ impl Program {
         let log = fs::File::create(home.join("log")).map_err(|error| error.to_string())?;
         let mut command = lane.command(&program);
         command.args(face).arg(mode).arg("--homedir").arg(home).current_dir("/");
+        // PKCS#11 modules of this machine are none of a play's business.
+        command.env("CLAVIGER_SYSTEM_CONFIG", repository().join("testdata/world/claviger.toml"));
+        command.env("CLAVIGER_GNUPG_PKCS11_SCD_CONFIG", "/nonexistent");
         if scene.card == Card::NoService {
             command.env("PCSCLITE_CSOCK_NAME", home.join("no-service"));
         }

@@ -263,7 +263,7 @@ pub(crate) fn transcripts() -> PathBuf {
     repository().join("testdata/transcripts")
 }
 
-fn repository() -> PathBuf {
+pub(super) fn repository() -> PathBuf {
     let agent = Path::new(env!("CARGO_MANIFEST_DIR"));
     agent.parent().unwrap_or(agent).to_owned()
 }

@@ -18,6 +18,7 @@ pub mod config;
 pub mod facts;
 pub mod helper;
 mod objects;
+pub mod opensc;
 mod outcome;
 mod pairing;
 mod pins;

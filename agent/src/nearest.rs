@@ -4,7 +4,7 @@
 const MAX_WRONG: usize = 2;
 
 /// The name of `names` that comes nearest to `written`, if one is near: an abbreviation, or a slip of the fingers.
-pub(super) fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
     let mut abbreviated = names.iter().filter(|name| !written.is_empty() && name.starts_with(written));
     if let (Some(name), None) = (abbreviated.next(), abbreviated.next()) {
         return Some(name);
