@@ -124,7 +124,7 @@ mod tests {
             format!("S SERIALNO {SERIAL}"),
             "S APPTYPE openpgp".to_owned(),
             "S APPVERSION 206".to_owned(),
-            "S EXTCAP gc=1+ki=1+aac=0+bt=0+kdf=0".to_owned(),
+            "S EXTCAP gc=1+ki=1+aac=1+bt=0+kdf=0".to_owned(),
             "S MANUFACTURER 12593 SoftHSM project".to_owned(),
             "S DISP-NAME tls".to_owned(),
             "S CHV-STATUS +1+255+0+255+3+0+3".to_owned(),

@@ -96,10 +96,12 @@ pub(super) fn display_serial(facts: &Facts) -> Vec<u8> {
     percent_plus(if serial.is_empty() { &facts.serial } else { serial }.as_bytes())
 }
 
-/// EXTCAP: what has a meaning for tokens too. Keys are imported where it can be written to; no algorithm has to be set before.
+/// EXTCAP: what has a meaning for tokens too. Where a token can be written to, it takes keys, of whatever algorithm (`aac`):
+/// otherwise gpg moves only RSA keys of the size that is there to it.
 pub(super) fn capabilities(facts: &Facts) -> Vec<u8> {
     let (random, writable) = (facts.flags.0 & CKF_RNG != 0, !is_write_protected(facts));
-    percent_plus(format!("gc={} ki={} aac=0 bt=0 kdf=0", u8::from(random), u8::from(writable)).as_bytes())
+    let (random, writable) = (u8::from(random), u8::from(writable));
+    percent_plus(format!("gc={random} ki={writable} aac={writable} bt=0 kdf=0").as_bytes())
 }
 
 fn is_write_protected(facts: &Facts) -> bool {
@@ -137,7 +139,7 @@ fn tries(flags: TokenFlags, bits_higher: u32) -> u8 {
 }
 
 /// KEY-ATTR: slot, OpenPGP algorithm and its parameters, of the key in the place of that slot's; if there is none, of the
-/// one that GENKEY would make there: gpg asks for no algorithm where it cannot be set.
+/// one that GENKEY would make there.
 pub(super) fn key_attributes(keys: &TokenKeys, slot: Slot) -> Option<String> {
     let number = slot_number(slot);
     let Some(key) = keys.in_place_of(slot) else { return new_key_attributes(keys.facts(), number) };
@@ -252,7 +254,7 @@ mod tests {
         facts.id.serial.clear();
         assert_eq!(display_serial(&facts), SERIAL.as_bytes());
         assert_eq!(capabilities(&flagged(0x3)), b"gc=1+ki=0+aac=0+bt=0+kdf=0");
-        assert_eq!(capabilities(&flagged(0)), b"gc=0+ki=1+aac=0+bt=0+kdf=0");
+        assert_eq!(capabilities(&flagged(0)), b"gc=0+ki=1+aac=1+bt=0+kdf=0");
     }
 
     #[test]
