@@ -11,3 +11,4 @@ mod desk;
 mod incumbent;
 mod kinds;
 mod matrix;
+mod ways;

@@ -251,6 +251,13 @@ impl Home {
         Seen::of(self.command("gpg").args(always).args(arguments), typed.as_bytes())
     }
 
+    /// The same without `--expert`: fewer questions.
+    pub(crate) fn gpg_dialogue_of_a_novice(&self, arguments: &[&str], words: &[&str]) -> Seen {
+        let always = ["--no-tty", "--status-fd", "1", "--command-fd", "0"];
+        let typed = words.join("\n") + "\n";
+        Seen::of(self.command("gpg").args(always).args(arguments), typed.as_bytes())
+    }
+
     /// `gpg --card-edit` in dialogue.
     pub(crate) fn card_edit(&self, words: &[&str]) -> Seen {
         self.gpg_dialogue(&["--card-edit"], words)
