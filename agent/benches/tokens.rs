@@ -118,8 +118,8 @@ fn sign(home: &Home, key: &str) -> Vec<Duration> {
 fn sign_once(wire: &mut Wire, key: &str) -> Option<Duration> {
     let start = Instant::now();
     wire.ask(&setdata());
-    let signed = wire.sign(key, PIN);
-    signed.then(|| start.elapsed())
+    let reply = wire.sign(key, PIN);
+    (reply == "OK").then(|| start.elapsed())
 }
 
 fn setdata() -> String {

@@ -348,7 +348,7 @@ impl Deck {
             let watch = sources.pcsc(&self.inner);
             let doubt = self.inner.register.take_doubt();
             let trusted = trust == Trust::Events && !doubt;
-            if trusted && watch.is_hearing() && self.inner.register.has_cards() {
+            if trusted && watch.is_hearing() && self.inner.register.has_tokens() {
                 // Events say the rest. Asking costs milliseconds, which only a client that would get nothing should pay.
                 return Ok(());
             }

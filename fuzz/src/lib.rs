@@ -4,6 +4,7 @@
 
 pub mod assuan;
 pub mod cards;
+pub mod helper;
 pub mod keys;
 pub mod openpgp;
 pub mod pkcs11;
@@ -26,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("opensc_conf", providers::opensc_conf),
     ("p11_kit_module", providers::p11_kit_module),
     ("packed_certificate", pkcs11::packed_certificate),
+    ("pkcs11_from_helper", helper::from_helper),
     ("pkcs11_key_attributes", pkcs11::key_attributes),
     ("pkcs11_key_id", pkcs11::key_id),
     ("pkcs11_uri", pkcs11::uri),

@@ -2,7 +2,7 @@
 
 use claviger_assuan::error::{Code, Error, Source};
 use claviger_cards::deck::ScanError;
-use claviger_cards::token::{PinpadEnd, TokenError};
+use claviger_cards::token::{PinRef, PinpadEnd, TokenError};
 
 use super::certificates::NoCertificate;
 
@@ -14,6 +14,12 @@ pub(super) fn scd(code: Code) -> Error {
 /// A parameter error, with the words that GnuPG uses or what to do instead.
 pub(super) fn parameter(text: &'static str) -> Error {
     scd(Code::ASS_PARAMETER).with_text(text)
+}
+
+/// A command that is for OpenPGP cards, where the session has a PKCS#11 token.
+pub(super) fn not_for_tokens() -> Error {
+    scd(Code::UNSUPPORTED_OPERATION)
+        .with_text("this is for OpenPGP cards; the selected one is a PKCS#11 token")
 }
 
 /// What a token's error is to a client.
@@ -44,6 +50,25 @@ pub(super) fn from_token(error: TokenError) -> Error {
     scd(code)
 }
 
+/// What the error of a PKCS#11 token is to a client: the same codes, always with words.
+pub(super) fn from_pkcs11(error: TokenError) -> Error {
+    let text = match &error {
+        TokenError::Gone => {
+            "the token was removed, or its module has failed; insert it again, or wait a moment"
+        }
+        TokenError::Silent => "the token's module does not answer; it is started anew",
+        TokenError::WrongPin { tries_left: Some(1), .. } => "wrong PIN; the next try is the last",
+        TokenError::WrongPin { .. } => "wrong PIN",
+        TokenError::PinBlocked(PinRef::Admin) => "the SO PIN is locked",
+        TokenError::PinBlocked(_) => "the PIN is locked; PASSWD --reset 1 sets it anew with the SO PIN",
+        TokenError::Pinpad(PinpadEnd::Cancelled) => "it was called off at the token",
+        TokenError::NotSupported(what) => what,
+        _ => &error.to_string(),
+    };
+    let text = text.to_owned();
+    from_token(error).with_text(text)
+}
+
 /// What the lack of a certificate is to a client. Where GnuPG has the same error, it has no words for it.
 pub(super) fn from_certificate(error: &NoCertificate) -> Error {
     let code = match error {
@@ -52,7 +77,7 @@ pub(super) fn from_certificate(error: &NoCertificate) -> Error {
         NoCertificate::NoKeyHere => return scd(Code::NO_SECKEY),
         NoCertificate::NotFound => return scd(Code::NOT_FOUND),
         NoCertificate::NoToken | NoCertificate::NotInStores { .. } => Code::NOT_FOUND,
-        NoCertificate::Ambiguous { .. } => Code::AMBIGUOUS_NAME,
+        NoCertificate::Ambiguous { .. } | NoCertificate::AmbiguousKey { .. } => Code::AMBIGUOUS_NAME,
         NoCertificate::InStore => Code::NOT_SUPPORTED,
         NoCertificate::Unreadable(_) | NoCertificate::OtherKey(_) | NoCertificate::NotMinimal(_) => {
             Code::BAD_CERT
@@ -105,6 +130,38 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_at_a_token_is_said_in_gnupg_s_codes_and_with_words() {
+        let module = || TokenError::Module { function: "C_Sign".to_owned(), name: "CKR_00000006".to_owned() };
+        let wrong = |tries_left| TokenError::WrongPin { pin: PinRef::User, tries_left };
+        let table = [
+            (TokenError::Gone, "100663406 Card removed <SCD> - the token was removed, or its module"),
+            (TokenError::Silent, "100663358 Timeout <SCD> - the token's module does not answer"),
+            (wrong(None), "100663383 Bad PIN <SCD> - wrong PIN"),
+            (wrong(Some(1)), "100663383 Bad PIN <SCD> - wrong PIN; the next try is the last"),
+            (
+                TokenError::PinRefused(PinRef::User),
+                "100663383 Bad PIN <SCD> - the token does not take this PIN",
+            ),
+            (TokenError::PinBlocked(PinRef::User), "100663426 PIN blocked <SCD> - the PIN is locked; PASSWD"),
+            (TokenError::PinBlocked(PinRef::Admin), "100663426 PIN blocked <SCD> - the SO PIN is locked"),
+            (
+                TokenError::NoObject,
+                "100663323 Not found <SCD> - there is no such object on the token any more",
+            ),
+            (TokenError::NotSupported("no OAEP"), "100663356 Not supported <SCD> - no OAEP"),
+            (module(), "100663404 Card error <SCD> - C_Sign: the token's module answered CKR_00000006"),
+            (
+                TokenError::Pinpad(PinpadEnd::Cancelled),
+                "100663395 Operation cancelled <SCD> - it was called off at the token",
+            ),
+        ];
+        for (error, text) in table {
+            let said = from_pkcs11(error).to_string();
+            assert!(said.starts_with(text), "{said}");
+        }
+    }
+
+    #[test]
     fn the_lack_of_a_certificate_is_said_in_gnupg_s_codes() {
         let table = [
             (NoCertificate::NotReference, "100663414 Invalid ID <SCD>"),
@@ -120,6 +177,7 @@ mod tests {
                 "100663323 Not found <SCD> - no local store has an OpenPGP",
             ),
             (NoCertificate::Ambiguous { count: 2 }, "100663403 Ambiguous name <SCD> - 2 certificates fit; "),
+            (NoCertificate::AmbiguousKey { count: 2 }, "100663403 Ambiguous name <SCD> - 2 keys fit; "),
             (NoCertificate::InStore, "100663356 Not supported <SCD> - it is in the local store"),
             (
                 NoCertificate::Unreadable(X509Error::Empty),

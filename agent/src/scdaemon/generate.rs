@@ -1,14 +1,15 @@
-//! GENKEY and RANDOM: what the card makes by itself.
+//! GENKEY and RANDOM: what a card makes by itself. Where a PKCS#11 token's new key goes is in [`super::token_making`].
 
 use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::token::{Reply, Request as CardRequest, Slot};
-use claviger_keys::{EcdhParams, PublicKey};
+use claviger_keys::{Curve, EcdhParams, PublicKey};
 
 use super::errors::{parameter, scd};
 use super::perform::unexpected;
 use super::session::Session;
+use super::token_making::{self, Wanted};
 use super::{Command, key_reference, parse, row, set, status, write};
 use crate::{clock, hex};
 
@@ -25,7 +26,8 @@ pub(super) static COMMANDS: &[Command] = &[
 ];
 
 const HELP_GENKEY: &str = "\
-GENKEY [--force] [--timestamp=<isodate>] [--algo=<name>] <no>
+GENKEY [--force] [--timestamp=<isodate>] [--algo=<name>]
+       [--usage=<letters>] <no>
 
 Make a key on the card, in slot 1, 2 or 3 (or OPENPGP.1 and so on); a
 key that is there is replaced with --force only. The creation time is
@@ -37,7 +39,17 @@ PIN is asked for. The card can take minutes for a long RSA key.
   S KEY-DATA <name> <hex>       the public key: n and e, or q and curve
                                 (and kdf/kek); a long number comes in
                                 parts, all but the last one named -
-  S KEY-FPR <hex>               its OpenPGP fingerprint";
+  S KEY-FPR <hex>               its OpenPGP fingerprint
+
+On a PKCS#11 token NO may also be the key's CKA_ID in hexadecimal
+digits, a label, a name as LEARN gives them, or a pkcs11: URI with id,
+object or both; 1, 2 and 3 are ids, too, with labels of what the key is
+for. Without --algo it is rsa2048. --usage says what it is for, where
+that is not what its algorithm is mostly for: s, c and a for signatures,
+e for encryption. A key that is there is never replaced. The token's PIN
+is asked for. At the end it is told how the key is called:
+
+  S KEYPAIRINFO <keygrip> <keyid> <usage> <seconds> <algorithm>";
 
 const HELP_RANDOM: &str = "\
 RANDOM <nbytes>
@@ -51,7 +63,18 @@ struct GenkeyRequest {
     force: bool,
     created: Option<u32>,
     algorithm: Option<String>,
+    /// For a token's key only: an OpenPGP card's slots have their uses.
+    usage: Option<Wanted>,
     id: String,
+}
+
+/// A key that was made just now.
+pub(super) struct Made<'k> {
+    pub(super) key: &'k PublicKey,
+    /// Whether it is one for decryption.
+    pub(super) decrypts: bool,
+    pub(super) created: u32,
+    pub(super) ecdh: Option<EcdhParams>,
 }
 
 fn genkey_request(mut arguments: Args<'_>) -> Result<GenkeyRequest, Error> {
@@ -65,11 +88,15 @@ fn genkey_request(mut arguments: Args<'_>) -> Result<GenkeyRequest, Error> {
         Given::Value(name) => Some(String::from_utf8_lossy(name).into_owned()),
         Given::Absent | Given::Bare => None,
     };
+    let usage = match arguments.value("--usage") {
+        Given::Value(letters) => Some(Wanted::of_letters(letters)?),
+        Given::Absent | Given::Bare => None,
+    };
     let id = String::from_utf8_lossy(arguments.word()).into_owned();
     if id.is_empty() {
         return Err(parameter("no key number given"));
     }
-    Ok(GenkeyRequest { force, created, algorithm, id })
+    Ok(GenkeyRequest { force, created, algorithm, usage, id })
 }
 
 async fn genkey(
@@ -77,6 +104,11 @@ async fn genkey(
     request: GenkeyRequest,
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
+    if let Some(place) = token_making::place(session, &request.id, request.force, request.usage)? {
+        session.refuse_if_admin_is_denied()?;
+        let created = request.created.unwrap_or_else(now);
+        return token_making::generate(session, place, (request.algorithm.as_deref(), created), talk).await;
+    }
     let slot = key_reference::slot_or_number(&request.id).ok_or(scd(Code::INV_ID))?;
     write::refuse_if_occupied(session, slot, request.force)?;
     session.refuse_if_admin_is_denied()?;
@@ -94,15 +126,19 @@ async fn genkey(
         Reply::PublicKey(key) => key,
         other => return Err(unexpected(&other)),
     };
-    report(&key, slot, created, ecdh, talk);
+    report(&Made { key: &key, decrypts: slot == Slot::Decrypt, created, ecdh }, talk);
     Ok(())
+}
+
+fn ecdh_parameters(slot: Slot, attributes: &[u8], speaks_24: bool) -> Option<EcdhParams> {
+    let curve = attributes.get(1..).and_then(status::attribute_curve).filter(|_| slot == Slot::Decrypt)?;
+    Some(ecdh_of(curve, speaks_24))
 }
 
 /// The parameters with which the client's gpg will compute the fingerprint of a decryption key: it does not look at ours,
 /// and gpg 2.2 has others than gpg 2.4 for curves of 384 bits.
-fn ecdh_parameters(slot: Slot, attributes: &[u8], speaks_24: bool) -> Option<EcdhParams> {
-    let curve = attributes.get(1..).and_then(status::attribute_curve).filter(|_| slot == Slot::Decrypt)?;
-    Some(if speaks_24 { EcdhParams::default_for(curve) } else { EcdhParams::of_gpg_2_2(curve) })
+pub(super) fn ecdh_of(curve: Curve, speaks_24: bool) -> EcdhParams {
+    if speaks_24 { EcdhParams::default_for(curve) } else { EcdhParams::of_gpg_2_2(curve) }
 }
 
 /// Seconds since 1970, as far as OpenPGP can say them.
@@ -110,9 +146,10 @@ fn now() -> u32 {
     u32::try_from(clock::now()).unwrap_or(u32::MAX)
 }
 
-fn report(key: &PublicKey, slot: Slot, created: u32, ecdh: Option<EcdhParams>, talk: &mut dyn Conversation) {
-    talk.status("KEY-CREATED-AT", created.to_string().as_bytes());
-    match key {
+/// Tells of a key that was made.
+pub(super) fn report(made: &Made<'_>, talk: &mut dyn Conversation) {
+    talk.status("KEY-CREATED-AT", made.created.to_string().as_bytes());
+    match made.key {
         PublicKey::Rsa(rsa) => {
             key_data("n", rsa.n(), talk);
             key_data("e", rsa.e(), talk);
@@ -120,13 +157,13 @@ fn report(key: &PublicKey, slot: Slot, created: u32, ecdh: Option<EcdhParams>, t
         PublicKey::Ecc(ecc) => {
             key_data("q", &ecc.q(), talk);
             key_data("curve", &ecc.curve().oid_field(), talk);
-            if let Some(parameters) = ecdh {
+            if let Some(parameters) = made.ecdh {
                 key_data("kdf/kek", &parameters.to_bytes(), talk);
             }
         }
     }
-    let algorithm = key.openpgp_algorithm(slot == Slot::Decrypt);
-    let fingerprint = key.fingerprint(created, algorithm, ecdh);
+    let algorithm = made.key.openpgp_algorithm(made.decrypts);
+    let fingerprint = made.key.fingerprint(made.created, algorithm, made.ecdh);
     talk.status("KEY-FPR", hex::write(&fingerprint).as_bytes());
 }
 
@@ -153,7 +190,7 @@ async fn random(session: &mut Session, octets: usize, talk: &mut dyn Conversatio
     if !(1..=MAX_RANDOM).contains(&octets) {
         return Err(scd(Code::EINVAL));
     }
-    match session.read(CardRequest::Random(octets)).await? {
+    match session.perform(CardRequest::Random(octets), talk).await? {
         Reply::Random(random) => {
             talk.data(&random);
             Ok(())

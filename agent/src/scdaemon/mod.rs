@@ -61,6 +61,8 @@ mod status;
 mod token_attributes;
 mod token_certificates;
 mod token_keys;
+mod token_making;
+mod token_pins;
 mod token_places;
 mod token_prompt;
 mod token_reference;

@@ -19,7 +19,7 @@ use claviger_cards::token::{
 use claviger_secret::Secret;
 use tokio::time::Instant;
 
-use super::errors::{from_token, scd};
+use super::errors::{from_pkcs11, from_token, scd};
 use super::lapse;
 use super::pin_cache::Turn;
 use super::session::Session;
@@ -193,7 +193,7 @@ impl Session {
             TokenError::Transport { .. } => self.hub.pins.forget(token.insertion()),
             _ => {}
         }
-        from_token(error)
+        if token.pkcs11().is_some() { from_pkcs11(error) } else { from_token(error) }
     }
 }
 

@@ -9,10 +9,13 @@ use claviger_keys::Keygrip;
 use super::errors::{parameter, scd};
 use super::key_reference::{self, KeyReference, check_serial};
 use super::session::Session;
-use super::{Command, parse, row};
+use super::{Command, parse, row, token_pins};
 
 /// The tries at which CHECKPIN asks for the Admin PIN: all of them, so that it never costs one that matters.
 const ALL_TRIES: u8 = 3;
+
+/// What stands behind a serial number where the Admin PIN is meant.
+pub(super) const ADMIN: &str = "[CHV3]";
 
 pub(super) static COMMANDS: &[Command] = &[
     row!("PASSWD", WithCard, passwd_request, passwd, HELP_PASSWD),
@@ -28,14 +31,20 @@ the PIN with the Reset Code. The PINs that are needed are asked for.
 
 --reset 1 unblocks the PIN with the Admin PIN, --reset 2 sets the Reset
 Code with it. --clear makes the card forget that the PIN was verified.
---nullpin means nothing to an OpenPGP card, which always has its PINs.";
+--nullpin means nothing to an OpenPGP card, which always has its PINs.
+
+On a PKCS#11 token 1 is the user's PIN and 3 the SO PIN; --reset 1 sets
+the user's PIN anew with the SO PIN. A token has no Reset Code. --clear
+logs the user out.";
 
 const HELP_CHECKPIN: &str = "\
-CHECKPIN <serialno>
+CHECKPIN <serialno>|<keyid>
 
 Verify the PIN, without doing anything with it; operations after it need
 not ask again. SERIALNO is that of the card. With [CHV3] behind it the
-Admin PIN is verified, but only while none of its tries is lost.
+Admin PIN is verified, but only while none of its tries is lost. A
+PKCS#11 token may be named by a key of it, too; with [CHV3] the SO PIN
+is verified.
 
 Here and elsewhere a PIN is asked for with
 
@@ -52,10 +61,10 @@ and asked for.";
 
 /// What PASSWD is asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct PasswdRequest {
-    reset: bool,
+pub(super) struct PasswdRequest {
+    pub(super) reset: bool,
     null_pin: bool,
-    clear: bool,
+    pub(super) clear: bool,
     pin: String,
     grip: Option<Keygrip>,
 }
@@ -84,9 +93,13 @@ async fn passwd(
         key_reference::use_by_grip(session, grip).await?.ok_or(scd(Code::UNSUPPORTED_OPERATION))?;
     }
     let token = session.token()?;
-    session.facts()?;
     let slot = key_reference::slot_or_number(&request.pin).ok_or(scd(Code::INV_ID))?;
-    let (change, changed) = change(&request, slot)?;
+    let (change, changed) = if token.pkcs11().is_some() {
+        token_pins::change(&request, slot)?
+    } else {
+        session.facts()?;
+        change(&request, slot)?
+    };
     if request.reset {
         session.refuse_if_admin_is_denied()?;
     }
@@ -123,6 +136,10 @@ fn verifications(slot: Slot) -> &'static [PinRef] {
 }
 
 async fn checkpin(session: &mut Session, id: String, talk: &mut dyn Conversation) -> Result<(), Error> {
+    if let Some((token, rest)) = token_pins::token_meant_by(session, &id).await? {
+        session.borrow(token);
+        return token_pins::check(session, &rest, talk).await;
+    }
     let rest = match KeyReference::parse(&id)? {
         KeyReference::Serial(serial, rest) => {
             check_serial(session, &serial)?;
@@ -130,7 +147,7 @@ async fn checkpin(session: &mut Session, id: String, talk: &mut dyn Conversation
         }
         KeyReference::Slot(_) | KeyReference::Grip(_) => return Err(scd(Code::INV_ID)),
     };
-    if !rest.contains("[CHV3]") {
+    if !rest.contains(ADMIN) {
         return check_user_pin(session, talk).await;
     }
     session.refuse_if_admin_is_denied()?;

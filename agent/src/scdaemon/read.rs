@@ -11,7 +11,7 @@ use super::errors::scd;
 use super::holders::Place;
 use super::key_reference::{self, KeyReference};
 use super::session::Session;
-use super::{Command, attributes, openpgp_certificates, parse, row, status, token_keys, token_status};
+use super::{Command, attributes, openpgp_certificates, parse, row, status, token_reference, token_status};
 
 pub(super) static COMMANDS: &[Command] = &[row!("READKEY", WithCard, readkey_request, readkey, HELP_READKEY)];
 
@@ -20,11 +20,11 @@ READKEY [--advanced] [--info|--info-only] [--format=advanced|ssh] [--] <keyid>
 
 Return the public key for KEYID as a canonical S-expression. KEYID is
 OPENPGP.1, OPENPGP.2, OPENPGP.3, a keygrip, the name of a PKCS#11
-token's key as LEARN gives it, or $SIGNKEYID, $ENCRKEYID, $AUTHKEYID for
-the keys that GETATTR gives for them. With --advanced or
---format=advanced it is returned as readable text, with --format=ssh as
-a line for authorized_keys. --info adds a KEYPAIRINFO status line,
---info-only returns that line alone.";
+token's key as LEARN gives it or as a pkcs11: URI, or $SIGNKEYID,
+$ENCRKEYID, $AUTHKEYID for the keys that GETATTR gives for them. With
+--advanced or --format=advanced it is returned as readable text, with
+--format=ssh as a line for authorized_keys. --info adds a KEYPAIRINFO
+status line, --info-only returns that line alone.";
 
 /// How a key is to be returned.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,32 +112,26 @@ fn written(key: &PublicKey, format: &Format) -> Result<Vec<u8>, Error> {
 
 /// Where the key is that is meant, on the card that has it; that one serves. No id at all is none that is known.
 async fn place_of(session: &mut Session, id: &str) -> Result<Place, Error> {
+    if let Some(slot) = attributes::slot_meant_by(id) {
+        return token_reference::in_place_of(session, &session.token()?, slot);
+    }
     match KeyReference::parse(id) {
-        Ok(KeyReference::Slot(slot)) => in_place_of(session, slot),
+        Ok(KeyReference::Slot(slot)) => token_reference::in_place_of(session, &session.token()?, slot),
         Ok(KeyReference::Grip(grip)) => {
             key_reference::use_by_grip(session, &grip).await?.ok_or(scd(Code::NO_SECKEY))
         }
         Ok(KeyReference::Serial(..)) => Err(scd(Code::INV_ID)),
-        Err(_) => match attributes::slot_meant_by(id) {
-            Some(slot) => in_place_of(session, slot),
-            None => on_a_token(session, id).await.ok_or(scd(Code::INV_ID)),
-        },
+        Err(_) => on_a_token(session, id).await?.ok_or(scd(Code::INV_ID)),
     }
 }
 
-/// A slot of the session's card, or the key that stands in its place on the session's token.
-fn in_place_of(session: &Session, slot: Slot) -> Result<Place, Error> {
-    let Some(keys) = session.hub.tokens.keys_of(&session.token()?) else { return Ok(Place::Slot(slot)) };
-    keys.in_place_of(slot).map(|key| Place::Key(key.key.number)).ok_or(scd(Code::NO_OBJ))
-}
-
-/// The key of that name, on the token that has it: the session's before others.
-async fn on_a_token(session: &mut Session, id: &str) -> Option<Place> {
-    let (token, number) = token_keys::find(session, id).await?;
-    if session.token().ok().is_none_or(|own| own.insertion() != token.insertion()) {
-        session.borrow(token);
+/// The key of that name, on the token that has it, which serves this command.
+async fn on_a_token(session: &mut Session, name: &str) -> Result<Option<Place>, Error> {
+    let Some(found) = token_reference::find(session, name).await? else { return Ok(None) };
+    if session.token().ok().is_none_or(|own| own.insertion() != found.token.insertion()) {
+        session.borrow(found.token);
     }
-    Some(Place::Key(number))
+    Ok(Some(found.place))
 }
 
 #[cfg(test)]
@@ -165,7 +159,15 @@ mod tests {
     async fn a_token_s_key_has_many_names() {
         let (ed25519, x25519) = (grip("ed25519"), grip("x25519"));
         let own = [format!("S KEYPAIRINFO {ed25519} {KEY}/01 sca 0 ed25519"), "OK".to_owned()];
-        for name in [&format!("{KEY}/01"), &ed25519, "$SIGNKEYID", "$AUTHKEYID", "OPENPGP.1", "OPENPGP.3"] {
+        for name in [
+            &format!("{KEY}/01"),
+            &ed25519,
+            "$SIGNKEYID",
+            "$AUTHKEYID",
+            "OPENPGP.1",
+            "OPENPGP.3",
+            "pkcs11:token=tls;id=%01",
+        ] {
             assert_eq!(pair(name).await, own, "{name}");
         }
         for name in [&x25519, "$ENCRKEYID", "OPENPGP.2"] {

@@ -82,7 +82,7 @@ async fn readcert(session: &mut Session, request: Request, talk: &mut dyn Conver
         Err(error) => return Err(gate.err().unwrap_or_else(|| from_certificate(&error))),
     };
     let collection = match reference {
-        Reference::Slot(slot) => {
+        Reference::Slot(slot) if !is_at_a_token(session) => {
             gate.clone()?;
             own_slot(session, slot).await?
         }
@@ -107,6 +107,10 @@ async fn readcert(session: &mut Session, request: Request, talk: &mut dyn Conver
         talk.data(&octets);
     }
     Ok(())
+}
+
+fn is_at_a_token(session: &Session) -> bool {
+    session.token().is_ok_and(|token| token.card().is_none())
 }
 
 /// On a token, a slot of an OpenPGP card means the key that stands in its place.

@@ -149,8 +149,13 @@ impl Office {
     }
 
     pub(super) fn plug_in(&mut self, token: Sample) {
+        self.plug_in_with(token, Arc::new(Deaf));
+    }
+
+    /// The same, where somebody else carries out what the token is asked for.
+    pub(super) fn plug_in_with(&mut self, token: Sample, carrier: Arc<dyn Carrier>) {
         let facts = watch::Sender::new(Arc::new(token.0));
-        let insertion = self.scdaemon.hub.deck.plug_in_token(facts.subscribe(), Arc::new(Deaf));
+        let insertion = self.scdaemon.hub.deck.plug_in_token(facts.subscribe(), carrier);
         self.tokens.push((insertion, facts));
     }
 
@@ -165,13 +170,14 @@ impl Office {
         let (input, output) = tokio::io::split(theirs);
         let serving = tokio::spawn(self.scdaemon.serve(input, output));
         let (input, mut output) = tokio::io::split(ours);
-        let mut lines = BufReader::new(input).lines();
-        lines.next_line().await.unwrap().unwrap();
+        let mut lines = BufReader::new(input).split(b'\n');
+        lines.next_segment().await.unwrap().unwrap();
         let mut said = Vec::new();
         for command in commands {
             output.write_all(format!("{command}\n").as_bytes()).await.unwrap();
             loop {
-                let line = lines.next_line().await.unwrap().unwrap();
+                let line = lines.next_segment().await.unwrap().unwrap();
+                let line = String::from_utf8_lossy(&line).into_owned();
                 let last = ["OK", "ERR", "INQUIRE"].iter().any(|word| line.starts_with(word));
                 said.push(line);
                 if last {

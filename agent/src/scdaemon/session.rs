@@ -18,7 +18,7 @@ use claviger_cards::deck::TokenHandle;
 use claviger_cards::facts::Facts;
 use claviger_cards::token::Request;
 
-use super::errors::{from_scan, scd};
+use super::errors::{from_scan, not_for_tokens, scd};
 use super::hub::{Client, Hub, SessionId};
 use super::select;
 
@@ -111,7 +111,7 @@ impl Session {
     pub(super) fn facts(&self) -> Result<Arc<Facts>, Error> {
         match &self.selected {
             Some(selected) if selected.raw => Err(scd(Code::UNSUPPORTED_OPERATION)),
-            Some(selected) => selected.token.card().ok_or(scd(Code::UNSUPPORTED_OPERATION)),
+            Some(selected) => selected.token.card().ok_or_else(not_for_tokens),
             None => Err(scd(Code::CARD_NOT_PRESENT)),
         }
     }

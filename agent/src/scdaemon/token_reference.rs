@@ -24,7 +24,7 @@ use super::token_keys;
 use crate::hex;
 
 /// What a URI begins with.
-const SCHEME: &str = "pkcs11:";
+pub(super) const SCHEME: &str = "pkcs11:";
 
 /// The key of that name, on the session's token or else on the first that has one. `None` if none here has.
 ///
@@ -134,7 +134,8 @@ fn fitting(tokens: Vec<TokenHandle>, uri: &Uri) -> Result<Option<Holder>, Error>
     }
 }
 
-fn whereabouts(facts: &Facts) -> Whereabouts<'_> {
+/// Where a token is, for URIs that speak of that.
+pub(super) fn whereabouts(facts: &Facts) -> Whereabouts<'_> {
     Whereabouts {
         slot: Some(facts.slot),
         slot_description: Some(&facts.slot_description),

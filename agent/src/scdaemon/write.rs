@@ -1,6 +1,6 @@
 //! WRITECERT and WRITEKEY: puts a certificate or a private key on the card.
 
-use claviger_assuan::args::Args;
+use claviger_assuan::args::{Args, Given};
 use claviger_assuan::conversation::Conversation;
 use claviger_assuan::error::{Code, Error};
 use claviger_cards::token::{Request as CardRequest, Slot};
@@ -10,6 +10,7 @@ use super::errors::{from_certificate, parameter, scd};
 use super::holders::Place;
 use super::key_reference;
 use super::session::Session;
+use super::token_making::{self, Wanted};
 use super::{Command, certificates, openpgp_certificates, row, token_certificates};
 use crate::certificates::{NotReference, Reference, slot_called, slot_name};
 
@@ -39,7 +40,7 @@ With --check what is not a certificate of that key is refused
 for the user's, it stands beside those that the key has.";
 
 const HELP_WRITEKEY: &str = "\
-WRITEKEY [--force] <keyid>
+WRITEKEY [--force] [--usage=<letters>] <keyid>
 
 Store a private key on the card. It is asked for by
 
@@ -47,7 +48,10 @@ Store a private key on the card. It is asked for by
 
 as a canonical S-expression (private-key ...), unprotected, with its
 creation time. KEYID is OPENPGP.1, OPENPGP.2 or OPENPGP.3; a key that is
-there is replaced with --force only. The Admin PIN is asked for.";
+there is replaced with --force only. The Admin PIN is asked for.
+
+On a PKCS#11 token KEYID is what it is in GENKEY, and --usage, too; a
+key that is there is never replaced. The token's PIN is asked for.";
 
 /// What WRITECERT is asked for.
 struct WritecertRequest {
@@ -117,12 +121,17 @@ async fn place_to_write(session: &mut Session, id: &str) -> Result<Place, Error>
 /// What WRITEKEY is asked for.
 struct WritekeyRequest {
     force: bool,
+    usage: Option<Wanted>,
     id: String,
 }
 
 fn writekey_request(mut arguments: Args<'_>) -> Result<WritekeyRequest, Error> {
     let force = arguments.flag("--force");
-    Ok(WritekeyRequest { force, id: named(&mut arguments, "no keyid given")? })
+    let usage = match arguments.value("--usage") {
+        Given::Value(letters) => Some(Wanted::of_letters(letters)?),
+        Given::Absent | Given::Bare => None,
+    };
+    Ok(WritekeyRequest { force, usage, id: named(&mut arguments, "no keyid given")? })
 }
 
 async fn writekey(
@@ -131,6 +140,11 @@ async fn writekey(
     talk: &mut dyn Conversation,
 ) -> Result<(), Error> {
     let octets = talk.inquire("KEYDATA", b"", MAX_KEY).await.map_err(|error| scd(error.code()))?;
+    if let Some(place) = token_making::place(session, &request.id, request.force, request.usage)? {
+        session.refuse_if_admin_is_denied()?;
+        let key = SecretKey::from_keydata(octets.as_bytes()).map_err(|error| from_keydata(&error))?;
+        return token_making::import(session, place, key, talk).await;
+    }
     let slot = slot_called(&request.id).ok_or(scd(Code::INV_ID))?;
     refuse_if_occupied(session, slot, request.force)?;
     session.refuse_if_admin_is_denied()?;

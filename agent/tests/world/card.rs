@@ -1,11 +1,11 @@
 //! A card in software, in a reader as long as the value lives.
 
-use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ use super::repository;
 pub(crate) struct Card {
     program: Child,
     dir: TempDir,
-    lines_seen: Cell<usize>,
+    lines_seen: AtomicUsize,
 }
 
 impl Card {
@@ -35,14 +35,14 @@ impl Card {
             .stderr(File::create(path("messages")).expect("the folder is ours"))
             .spawn()
             .expect("claviger-virtual-card starts; `make virtual-card` builds it");
-        Self { program, dir, lines_seen: Cell::new(0) }
+        Self { program, dir, lines_seen: AtomicUsize::new(0) }
     }
 
     /// The commands that the card got since the last call, as lines of its log.
     pub(crate) fn apdus(&self) -> Vec<String> {
         let log = self.log();
         let lines: Vec<_> = log.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
-        lines[self.lines_seen.replace(lines.len())..].to_vec()
+        lines[self.lines_seen.swap(lines.len(), Ordering::Relaxed)..].to_vec()
     }
 
     /// Says a line to the card's control socket, and gives what it answered.

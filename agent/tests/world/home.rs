@@ -31,6 +31,51 @@ impl Scdaemon {
     }
 }
 
+/// A PKCS#11 module for our scdaemon.
+#[derive(Debug, Clone)]
+pub(crate) struct Provider {
+    /// Its name.
+    pub(crate) name: String,
+    /// The shared object.
+    pub(crate) module: PathBuf,
+    /// Its environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Further lines of its table.
+    pub(crate) more: String,
+}
+
+impl Provider {
+    /// SoftHSM, with its tokens in a directory.
+    pub(crate) fn of(name: &str, hsm: &SoftHsm) -> Self {
+        let provider = Self {
+            name: name.to_owned(),
+            module: MODULE.into(),
+            environment: Vec::new(),
+            more: String::new(),
+        };
+        provider.with("SOFTHSM2_CONF", &hsm.configuration().display().to_string())
+    }
+
+    /// The same with a variable in its environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its part of claviger.toml.
+    fn table(&self) -> String {
+        let variables: Vec<_> =
+            self.environment.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
+        format!(
+            "[[provider]]\nname = \"{}\"\nmodule = \"{}\"\nenvironment = {{ {} }}\n{}",
+            self.name,
+            self.module.display(),
+            variables.join(", "),
+            self.more
+        )
+    }
+}
+
 /// A home; the agent and its scdaemon end when it is dropped.
 pub(crate) struct Home {
     dir: TempDir,
@@ -61,22 +106,32 @@ impl Home {
         let mut home = Self { dir, pcsc: socket.to_owned(), scdaemon, tokens: None };
         // GnuPG's from 2.3 on looks at PC/SC only when it may not drive USB readers itself.
         home.write("scdaemon.conf", "disable-ccid\n");
+        home.providers(&[]);
         home.answers("user 123456\nadmin 12345678\n");
         home.switch_to(scdaemon);
         home
     }
 
     /// A home without PC/SC whose programs find these tokens, and where their PINs are known to pinentry. The configuration is
-    /// gnupg-pkcs11-scd's.
+    /// that of the scdaemon.
     pub(crate) fn with_tokens(hsm: &SoftHsm, scdaemon: Scdaemon) -> Self {
         let mut home = Self::with_pcsc(Path::new("/nonexistent"), scdaemon);
         home.tokens = Some(hsm.configuration());
         home.answers(&format!("user {PIN}\n"));
-        home.write(
-            "gnupg-pkcs11-scd.conf",
-            &format!("providers softhsm\nprovider-softhsm-library {MODULE}\n"),
-        );
+        if scdaemon == Scdaemon::Incumbent {
+            let conf = format!("providers softhsm\nprovider-softhsm-library {MODULE}\n");
+            home.write("gnupg-pkcs11-scd.conf", &conf);
+            fs::remove_file(home.path("claviger.toml")).expect("it was written");
+        } else {
+            home.providers(&[Provider::of("softhsm", hsm)]);
+        }
         home
+    }
+
+    /// Has our scdaemon use these PKCS#11 modules and no others, once it starts.
+    pub(crate) fn providers(&self, providers: &[Provider]) {
+        let providers: String = providers.iter().map(Provider::table).collect();
+        self.write("claviger.toml", &format!("p11-kit = false\n{providers}"));
     }
 
     /// Ends agent and scdaemon; the next program starts the agent anew, with this scdaemon behind it.
@@ -192,6 +247,13 @@ impl Home {
     /// gpg in dialogue: `words` are what a person would type at its prompts.
     pub(crate) fn gpg_dialogue(&self, arguments: &[&str], words: &[&str]) -> Seen {
         let always = ["--expert", "--no-tty", "--status-fd", "1", "--command-fd", "0"];
+        let typed = words.join("\n") + "\n";
+        Seen::of(self.command("gpg").args(always).args(arguments), typed.as_bytes())
+    }
+
+    /// The same without `--expert`: fewer questions.
+    pub(crate) fn gpg_dialogue_of_a_novice(&self, arguments: &[&str], words: &[&str]) -> Seen {
+        let always = ["--no-tty", "--status-fd", "1", "--command-fd", "0"];
         let typed = words.join("\n") + "\n";
         Seen::of(self.command("gpg").args(always).args(arguments), typed.as_bytes())
     }

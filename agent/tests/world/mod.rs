@@ -5,12 +5,13 @@
 //! A test owns what it needs, one value each: a [`Reader`], a [`Card`] in it, a [`Home`] that reaches the reader
 //! through one of the two [`Scdaemon`]s, an [`Sshd`] to log in to, a [`Wire`] to speak on. What a program printed comes back as [`Seen`];
 //! [`jobs`] has the things that people do, [`bill`] what they cost, [`scripted`] cards that recite, [`fleet`] many cards
-//! and clients around our scdaemon alone, [`throng`] what becomes of them, [`token`] PKCS#11 tokens.
+//! and clients around our scdaemon alone, [`throng`] what becomes of them, [`token`] PKCS#11 tokens, [`crowd`] all at once.
 //! Needs the Debian packages that `make check` installs, and root or user namespaces: pcscd's socket is a mount of its own.
 #![allow(dead_code, unused_imports, reason = "each test program uses its part of the world")]
 
 pub(crate) mod bill;
 mod card;
+pub(crate) mod crowd;
 pub(crate) mod fleet;
 mod home;
 pub(crate) mod jobs;
@@ -24,7 +25,7 @@ pub(crate) mod token;
 mod wire;
 
 pub(crate) use card::Card;
-pub(crate) use home::{Home, Scdaemon};
+pub(crate) use home::{Home, Provider, Scdaemon};
 pub(crate) use reader::Reader;
 pub(crate) use run::Seen;
 pub(crate) use sshd::Sshd;

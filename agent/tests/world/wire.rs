@@ -54,14 +54,14 @@ impl Wire {
         }
     }
 
-    /// Signs what was set with a key, giving the PIN where it is asked for; whether a signature came.
-    pub(crate) fn sign(&mut self, key: &str, pin: &str) -> bool {
+    /// Signs what was set with a key, giving the PIN where it is asked for; the last line of the answer.
+    pub(crate) fn sign(&mut self, key: &str, pin: &str) -> String {
         let mut reply = self.ask(&format!("PKSIGN --hash=sha256 {key}"));
         while reply.starts_with("INQUIRE ") {
             self.send(format!("D {pin}\0").as_bytes());
             reply = self.ask("END");
         }
-        reply == "OK"
+        reply
     }
 
     /// Sends a line and waits for nothing.

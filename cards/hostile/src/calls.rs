@@ -2,6 +2,8 @@
 
 #![allow(non_snake_case, reason = "names of the standard")]
 
+use std::env;
+
 use cryptoki_sys::*;
 
 use crate::faults::{Spoil, scribble, spoil, strike, wrong_length};
@@ -26,6 +28,7 @@ macro_rules! wrap {
         /// The real module's list with our functions in it.
         pub(crate) fn wrap(mut list: CK_FUNCTION_LIST) -> CK_FUNCTION_LIST {
             $(list.$function = Some($function);)*
+            list.C_Initialize = Some(C_Initialize);
             list
         }
     };
@@ -63,7 +66,6 @@ macro_rules! wrap {
 }
 
 wrap! {
-    C_Initialize(arguments: *mut std::ffi::c_void);
     C_GetInfo(info: *mut CK_INFO);
     C_GetSlotList(present: CK_BBOOL, slots: *mut CK_SLOT_ID, count: *mut CK_ULONG);
     C_GetSlotInfo(slot: CK_SLOT_ID, info: *mut CK_SLOT_INFO);
@@ -83,6 +85,22 @@ wrap! {
     C_DecryptInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE);
     C_Decrypt(session: CK_SESSION_HANDLE, data: *mut CK_BYTE, length: CK_ULONG, plaintext: *mut CK_BYTE, room: *mut CK_ULONG);
     C_GenerateRandom(session: CK_SESSION_HANDLE, octets: *mut CK_BYTE, length: CK_ULONG);
+}
+
+/// Refuses to lock if it is told to.
+unsafe extern "C" fn C_Initialize(arguments: *mut std::ffi::c_void) -> CK_RV {
+    if let Err(code) = strike("C_Initialize") {
+        return code;
+    }
+    // SAFETY: null, or the structure that the standard has here.
+    let flags =
+        unsafe { arguments.cast::<CK_C_INITIALIZE_ARGS>().as_ref() }.map_or(0, |arguments| arguments.flags);
+    if flags & CKF_OS_LOCKING_OK != 0 && env::var("HOSTILE_LOCKS").is_ok_and(|locks| locks == "none") {
+        return CKR_CANT_LOCK;
+    }
+    let Some(entry) = real().C_Initialize else { return CKR_FUNCTION_NOT_SUPPORTED };
+    // SAFETY: the caller's argument, as it is.
+    unsafe { entry(arguments) }
 }
 
 /// # Safety

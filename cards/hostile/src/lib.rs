@@ -8,8 +8,9 @@
 //! | `HOSTILE_SEED` | the seed; otherwise the time |
 //! | `HOSTILE_FAULTS` | which of `crash sleep exit refuse lengths garbage descriptors leak`; otherwise all |
 //! | `HOSTILE_FUNCTION` | only calls of this function count |
-//! | `HOSTILE_CALL` | at the call with this number, counted from 1, and only once; otherwise at a random one, again and again |
+//! | `HOSTILE_CALL` | at the call with this number, counted from 1, and only once; otherwise at a random one, again and again; 0 is never |
 //! | `HOSTILE_WITHIN` | a random one of so many calls; otherwise of 300 |
+//! | `HOSTILE_LOCKS` | `none`: it says that it cannot be called by several threads |
 //!
 //! Functions without a wrapper here are the real module's own.
 #![allow(unsafe_code, reason = "a module's functions are C functions")]

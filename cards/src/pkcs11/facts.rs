@@ -132,24 +132,6 @@ pub struct Usage {
     pub derive: bool,
 }
 
-impl Usage {
-    /// The letters that GnuPG gives in KEYPAIRINFO: `s` and `c`, `e`, `a`; a key that signs also authenticates.
-    #[must_use]
-    pub fn letters(self) -> String {
-        let mut letters = String::new();
-        if self.sign {
-            letters.push_str("sc");
-        }
-        if self.decrypt || self.derive {
-            letters.push('e');
-        }
-        if self.sign {
-            letters.push('a');
-        }
-        letters
-    }
-}
-
 /// A certificate of a token.
 #[derive(Debug, Clone)]
 pub struct Certificate {

@@ -125,3 +125,88 @@ fn padded(octets: &[u8], size: usize) -> Option<Vec<u8>> {
     let missing = size.checked_sub(number.len())?;
     Some([vec![0; missing].as_slice(), number].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use claviger_keys::Curve;
+
+    use super::*;
+
+    fn signature(form: SignatureForm, octets: &[u8]) -> Option<Vec<u8>> {
+        match reply(Ending::Signature(form), Answer::Signature(octets.to_vec()), None) {
+            Ok(Reply::Signature(signature)) => Some(signature),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => {
+                assert!(matches!(error, TokenError::Malformed { .. }), "{error}");
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn rsa_signatures_get_the_zeros_back_that_they_lost() {
+        assert_eq!(signature(SignatureForm::Modulus(4), &[1, 2, 3, 4]), Some(vec![1, 2, 3, 4]));
+        assert_eq!(signature(SignatureForm::Modulus(4), &[2, 3, 4]), Some(vec![0, 2, 3, 4]));
+        assert_eq!(signature(SignatureForm::Modulus(4), &[0, 1, 2, 3, 4]), Some(vec![1, 2, 3, 4]));
+        for wrong in [&[1, 2, 3, 4, 5][..], &[], &[0, 0]] {
+            assert_eq!(signature(SignatureForm::Modulus(4), wrong), None);
+        }
+    }
+
+    #[test]
+    fn both_halves_of_an_ecdsa_signature_have_the_length_of_the_order() {
+        let form = SignatureForm::Pair(3);
+        assert_eq!(signature(form, &[1, 2, 3, 4, 5, 6]), Some(vec![1, 2, 3, 4, 5, 6]));
+        assert_eq!(signature(form, &[2, 3, 5, 6]), Some(vec![0, 2, 3, 0, 5, 6]));
+        assert_eq!(signature(form, &[0, 1, 2, 3, 0, 4, 5, 6]), Some(vec![1, 2, 3, 4, 5, 6]));
+        for wrong in [&[1, 2, 3, 4, 5][..], &[], &[1; 8], &[0; 6]] {
+            assert_eq!(signature(form, wrong), None);
+        }
+    }
+
+    #[test]
+    fn each_kind_of_key_has_its_form() {
+        let form = |curve: Curve, q: &[u8]| SignatureForm::of(&PublicKey::ecc(curve, q).unwrap());
+        assert_eq!(form(Curve::NistP521, &[4; 133]), SignatureForm::Pair(66));
+        assert_eq!(form(Curve::Ed25519, &[7; 32]), SignatureForm::Exactly(64));
+        assert_eq!(form(Curve::Ed448, &[7; 57]), SignatureForm::Exactly(114));
+    }
+
+    #[test]
+    fn a_shared_secret_gets_its_zeros_back() {
+        let shared = |octets: &[u8]| {
+            let ending = Ending::Plaintext(Unpad::Shared { size: 4 });
+            let plaintext = reply(ending, Answer::Secret, Some(Secret::copy_of(octets)));
+            plaintext.map(|reply| match reply {
+                Reply::Plaintext(secret) => secret.as_bytes().to_vec(),
+                other => panic!("{other:?}"),
+            })
+        };
+        assert_eq!(shared(&[1, 2, 3, 4]).unwrap(), [1, 2, 3, 4]);
+        assert_eq!(shared(&[3, 4]).unwrap(), [0, 0, 3, 4]);
+        assert!(shared(&[1, 2, 3, 4, 5]).is_err() && shared(&[]).is_err());
+    }
+
+    #[test]
+    fn padding_is_taken_off_where_the_token_did_not() {
+        let mut block = vec![0, 2];
+        block.extend([7; 10]);
+        block.extend(b"\0plain");
+        let unpad = |block: &[u8]| {
+            reply(Ending::Plaintext(Unpad::Pkcs1), Answer::Secret, Some(Secret::copy_of(block)))
+        };
+        let Ok(Reply::Plaintext(plaintext)) = unpad(&block) else { panic!("no plaintext") };
+        assert_eq!(plaintext.as_bytes(), b"plain");
+        block[1] = 1;
+        assert!(matches!(unpad(&block), Err(TokenError::BadValue(_))));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_or_length_is_refused() {
+        let random =
+            |length, octets: &[u8]| reply(Ending::Random { length }, Answer::Random(octets.to_vec()), None);
+        assert!(random(3, &[1, 2, 3]).is_ok() && random(3, &[1, 2]).is_err());
+        assert!(reply(Ending::Done, Answer::Random(Vec::new()), None).is_err());
+        assert!(reply(Ending::Plaintext(Unpad::Nothing), Answer::Secret, None).is_err());
+    }
+}

@@ -334,3 +334,104 @@ fn raw(facts: &Facts) -> Result<(), TokenError> {
     }
     Err(TokenError::NotSupported("this padding, nor RSA without one"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pkcs11::pairing::sample;
+
+    /// A DigestInfo would stand here.
+    const DATA: &[u8] = b"what is signed";
+
+    fn signing(
+        mechanisms: &[u64],
+        scheme: SignScheme,
+        data: &[u8],
+    ) -> Result<(SignMechanism, Vec<u8>), TokenError> {
+        let (known, key) = sample::token("rsa2048", mechanisms);
+        match sign(&known, key, scheme, data)?.task {
+            Task::Sign { mechanism, data, .. } => Ok((mechanism, data)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_pads_if_it_can() {
+        let (mechanism, data) = signing(&[CKM_RSA_PKCS], SignScheme::RsaPkcs1, DATA).unwrap();
+        assert_eq!((mechanism, data.as_slice()), (SignMechanism::RsaPkcs, DATA));
+        let pss = SignScheme::RsaPss { hash: Hash::Sha256, salt: 32 };
+        let (mechanism, _) = signing(&[CKM_RSA_PKCS_PSS], pss, &[7; 32]).unwrap();
+        assert_eq!(mechanism, SignMechanism::RsaPss { hash: 0x250, salt: 32 });
+        assert_eq!(signing(&[], SignScheme::RsaPkcs1, DATA).unwrap().0, SignMechanism::RsaPkcs);
+    }
+
+    #[test]
+    fn where_it_cannot_we_do() {
+        let (mechanism, block) = signing(&[CKM_RSA_X_509], SignScheme::RsaPkcs1, DATA).unwrap();
+        assert_eq!((mechanism, block.len()), (SignMechanism::RsaRaw, 256));
+        assert!(block.starts_with(&[0, 1, 0xff]) && block.ends_with(DATA));
+        let pss = SignScheme::RsaPss { hash: Hash::Sha256, salt: 32 };
+        let (mechanism, block) = signing(&[CKM_RSA_X_509], pss, &[7; 32]).unwrap();
+        assert_eq!((mechanism, block.len(), block.last()), (SignMechanism::RsaRaw, 256, Some(&0xbc)));
+        assert_ne!(signing(&[CKM_RSA_X_509], pss, &[7; 32]).unwrap().1, block, "the salt is random");
+    }
+
+    #[test]
+    fn what_no_token_can_do_is_refused_before_it_is_sent() {
+        let pss = SignScheme::RsaPss { hash: Hash::Sha256, salt: 32 };
+        assert!(matches!(signing(&[CKM_RSA_PKCS], pss, &[7; 32]), Err(TokenError::NotSupported(_))));
+        for (scheme, data) in [
+            (pss, &[7; 20][..]),
+            (SignScheme::RsaPss { hash: Hash::Sha256, salt: 10_000 }, &[7; 32]),
+            (SignScheme::Ecdsa, &[7; 32]),
+            (SignScheme::EdDsa, DATA),
+        ] {
+            let refused = signing(&[CKM_RSA_X_509], scheme, data);
+            assert!(matches!(refused, Err(TokenError::BadValue(_))), "{scheme:?}");
+        }
+        assert!(matches!(
+            signing(&[CKM_RSA_X_509], SignScheme::RsaPkcs1, &[7; 250]),
+            Err(TokenError::BadValue(_))
+        ));
+    }
+
+    #[test]
+    fn decipherment_follows_the_mechanisms_too() {
+        for (mechanisms, expected, unpad) in [
+            (&[CKM_RSA_PKCS][..], DecryptMechanism::RsaPkcs, Unpad::Nothing),
+            (&[CKM_RSA_X_509], DecryptMechanism::RsaRaw, Unpad::Pkcs1),
+        ] {
+            let (known, key) = sample::token("rsa2048", mechanisms);
+            let plan = decipher(&known, key, &Cryptogram::RsaPkcs1(vec![7; 256])).unwrap();
+            assert!(matches!(plan.task, Task::Decrypt { mechanism, .. } if mechanism == expected));
+            assert_eq!(plan.ending, Ending::Plaintext(unpad));
+        }
+        let (known, key) = sample::token("rsa2048", &[CKM_RSA_PKCS]);
+        let point = Cryptogram::Ecdh(vec![4; 65]);
+        assert!(matches!(decipher(&known, key, &point), Err(TokenError::BadValue(_))));
+        assert!(matches!(decipher(&known, KeyNumber(99), &point), Err(TokenError::NoObject)));
+    }
+
+    #[test]
+    fn a_new_curve_is_spelled_in_all_ways_before_it_is_given_up() {
+        let name = crate::pkcs11::ObjectName { id: vec![1], label: String::new() };
+        let kind = NewKey::Ecc(claviger_keys::Curve::Ed25519);
+        let usage = crate::pkcs11::Usage { sign: true, ..Default::default() };
+        let mut job = Job::new(token::Request::Pkcs11(Request::Generate { kind, name, usage }));
+        let (known, _) = sample::token("rsa2048", &[]);
+        let mut spellings = Vec::new();
+        loop {
+            let Step::Task(Plan { task: Task::Generate { public, .. }, .. }) =
+                plan(&known, &mut job).unwrap()
+            else {
+                panic!("no key is made")
+            };
+            assert!(!spellings.contains(&public));
+            spellings.push(public);
+            if !spelled_otherwise(&mut job) {
+                break;
+            }
+        }
+        assert_eq!(spellings.len(), CurveSpelling::ALL.len());
+    }
+}

@@ -4,7 +4,7 @@ use claviger_cards::pkcs11::wire::{Answer, Fault, SignMechanism, Task, TokenFlag
 use cryptoki_sys::*;
 
 use crate::client::{Client, Outcome};
-use crate::softhsm::{OFFICERS_PIN, P256, PIN, SoftHsm, generate, refer};
+use crate::softhsm::{OFFICERS_PIN, P256, PIN, SoftHsm, generate, generate_with, refer, yes};
 
 /// A token with a key, and a helper that has not logged in.
 fn world() -> (SoftHsm, Client, u64) {
@@ -140,4 +140,29 @@ fn a_task_without_its_secret_fails_and_harms_nothing() {
     let (_softhsm, mut client, slot) = world();
     assert!(matches!(client.try_task(slot, Some(User::User), Task::Login, &[]), Ok(Err(_))));
     client.unlocked(slot, Task::Login).unwrap();
+}
+
+#[test]
+fn a_key_that_wants_a_pin_for_each_use_gets_one() {
+    let softhsm = SoftHsm::with(&["tls"]);
+    let mut client = softhsm.helper();
+    let slot = client.slot("tls");
+    let always = yes(&[CKA_ALWAYS_AUTHENTICATE]);
+    let (key, _) = generate_with(&mut client, slot, P256, 1, &always);
+    assert!(key.always_authenticate);
+    let task = Task::Sign { key: refer(&key), mechanism: SignMechanism::Ecdsa, data: vec![7; 32] };
+    for _ in 0..2 {
+        let needed = client.task(slot, task.clone());
+        assert!(matches!(needed, Err(Fault::LoginNeeded { user: User::ContextSpecific, .. })), "{needed:?}");
+        let context = Some(User::ContextSpecific);
+        let wrong = client.try_task(slot, context, task.clone(), &[b"654321"]).unwrap();
+        assert!(matches!(wrong, Err(Fault::WrongPin { user: User::ContextSpecific, .. })), "{wrong:?}");
+        client.try_task(slot, context, task.clone(), &[PIN]).unwrap().unwrap();
+    }
+    client.task(slot, Task::Logout).unwrap();
+    assert!(is_login_needed(&client.task(slot, task.clone())));
+    client
+        .try_task(slot, Some(User::ContextSpecific), task, &[PIN])
+        .unwrap()
+        .expect("the user's login comes with it");
 }

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
 mod client;
+mod hostile;
+#[path = "../common/hostile_module.rs"]
+mod hostile_module;
 mod logins;
 mod objects;
 mod operations;
+mod seclusion;
 mod softhsm;
 mod watching;
 

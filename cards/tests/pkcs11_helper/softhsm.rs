@@ -89,6 +89,17 @@ pub(crate) const X25519: Kind = Kind::Ec(CKM_EC_EDWARDS_KEY_PAIR_GEN, b"\x13\x0a
 
 /// Makes a key pair and names it; its private and public object.
 pub(crate) fn generate(client: &mut Client, slot: u64, kind: Kind, id: u8) -> (KeyObject, KeyObject) {
+    generate_with(client, slot, kind, id, &[])
+}
+
+/// The same with more attributes of the private key.
+pub(crate) fn generate_with(
+    client: &mut Client,
+    slot: u64,
+    kind: Kind,
+    id: u8,
+    more: &[Attribute],
+) -> (KeyObject, KeyObject) {
     let (mechanism, numbers) = match kind {
         Kind::Rsa(bits) => {
             (CKM_RSA_PKCS_KEY_PAIR_GEN, attribute(CKA_MODULUS_BITS, AttributeValue::Ulong(bits)))
@@ -98,9 +109,8 @@ pub(crate) fn generate(client: &mut Client, slot: u64, kind: Kind, id: u8) -> (K
         }
     };
     let public = [named(id), yes(&[CKA_TOKEN, CKA_VERIFY, CKA_ENCRYPT]), vec![numbers]].concat();
-    let private =
-        [named(id), yes(&[CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_SIGN, CKA_DECRYPT, CKA_DERIVE])]
-            .concat();
+    let may = yes(&[CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_SIGN, CKA_DECRYPT, CKA_DERIVE]);
+    let private = [named(id), may, more.to_vec()].concat();
     let (answer, _) = client.unlocked(slot, Task::Generate { mechanism, public, private }).unwrap();
     let Answer::Created(handles) = answer else { panic!("{answer:?}") };
     let keys = &client.tokens[&slot].keys;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
+mod hostile;
+#[path = "../common/hostile_module.rs"]
+mod hostile_module;
 mod operations;
 mod trouble;
 mod world;

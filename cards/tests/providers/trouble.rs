@@ -16,19 +16,23 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::world::{
-    MODULE, P256, PATIENCE, SoftHsm, UNLOCK, deck, generate, number, token, unlock, with_pins, without_pin,
+    MODULE, P256, PATIENCE, SoftHsm, UNLOCK, deck, generate, token, unlock, with_pins, without_pin,
 };
 
 /// Has the token sign, and checks the signature.
-async fn sign(token: &TokenHandle, key: &PublicKey) -> Result<(), TokenError> {
+pub(crate) async fn sign(token: &TokenHandle, key: &PublicKey) -> Result<(), TokenError> {
     let digest = [7; 32];
-    let request = Request::Sign { key: number(token, key), scheme: SignScheme::Ecdsa, data: digest.to_vec() };
+    let number = token.pkcs11().and_then(|facts| facts.key_of(&key.keygrip()).map(|key| key.number));
+    let key_number = number.ok_or(TokenError::NoObject)?;
+    let request = Request::Sign { key: key_number, scheme: SignScheme::Ecdsa, data: digest.to_vec() };
     let Reply::Signature(signature) = without_pin(token, request).await? else { panic!("no signature") };
     let [r, s] = [&signature[..32], &signature[32..]].map(|half| BigNum::from_slice(half).unwrap());
     let signature = EcdsaSig::from_private_components(r, s).unwrap();
     let key = PKey::public_key_from_der(&key.spki_der()).unwrap().ec_key().unwrap();
-    assert!(signature.verify(&digest, &key).unwrap());
-    Ok(())
+    match signature.verify(&digest, &key) {
+        Ok(true) => Ok(()),
+        wrong => Err(TokenError::Malformed { operation: "C_Sign", message: format!("{wrong:?}") }),
+    }
 }
 
 /// Waits until a provider is in a state.

@@ -143,7 +143,12 @@ pub(crate) const UNLOCK: (PinPurpose, &str) = (PinPurpose::Unlock(PinRef::User),
 
 /// Logs in.
 pub(crate) async fn unlock(token: &TokenHandle) {
-    with_pins(token, Request::Verify(PinRef::User), &[UNLOCK]).await.unwrap();
+    unlocked(token).await.unwrap();
+}
+
+/// The same where that may fail.
+pub(crate) async fn unlocked(token: &TokenHandle) -> Result<(), TokenError> {
+    with_pins(token, Request::Verify(PinRef::User), &[UNLOCK]).await.map(drop)
 }
 
 pub(crate) const P256: NewKey = NewKey::Ecc(Curve::NistP256);

@@ -194,7 +194,8 @@ impl Authority {
             usage.key_encipherment();
         }
         if pair.can("derive") {
-            usage.key_agreement();
+            // Without the former, gpgsm takes it for no recipient's.
+            usage.key_encipherment().key_agreement();
         }
         builder.append_extension(usage.build().expect("an extension")).expect("memory");
         self.end(builder)

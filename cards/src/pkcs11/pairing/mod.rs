@@ -7,6 +7,8 @@
 mod groups;
 mod numbers;
 #[cfg(test)]
+pub(super) mod sample;
+#[cfg(test)]
 mod tests;
 mod usage;
 

@@ -6,7 +6,9 @@
 //! Foreign octets (attributes of objects) travel as the module gave them; what they mean is found out in the daemon, with the
 //! parsers of `claviger-keys`.
 
+pub(super) mod codes;
 pub mod frame;
+mod limits;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,14 +109,17 @@ pub struct TokenReport {
     /// `ulMinPinLen`, `ulMaxPinLen`.
     pub pin_length: (u64, u64),
     /// `CKM_` numbers.
+    #[serde(deserialize_with = "limits::numbers")]
     pub mechanisms: Vec<u64>,
     /// Whether the user is logged in now.
     pub logged_in: bool,
     /// Whether the objects were read while the user was logged in, in this insertion.
     pub seen_private: bool,
     /// All keys, private and public.
+    #[serde(deserialize_with = "limits::objects")]
     pub keys: Vec<KeyObject>,
     /// All certificates.
+    #[serde(deserialize_with = "limits::objects")]
     pub certificates: Vec<CertificateObject>,
 }
 
@@ -349,7 +354,7 @@ pub enum Answer {
     /// Random octets.
     Random(Vec<u8>),
     /// The handles of a new key pair, public and private, or of one new object.
-    Created(Vec<u64>),
+    Created(#[serde(deserialize_with = "limits::numbers")] Vec<u64>),
 }
 
 /// Why a task failed.
@@ -387,7 +392,7 @@ pub enum Fault {
     #[error("there is no such object")]
     NoObject,
     /// The token or the key cannot do it (`CKR_MECHANISM_INVALID`, `CKR_KEY_FUNCTION_NOT_PERMITTED`, …).
-    #[error("{function}: not supported ({})", name(*code))]
+    #[error("{function}: not supported ({})", codes::name(*code))]
     NotSupported {
         /// The function that said so.
         function: String,
@@ -395,7 +400,7 @@ pub enum Fault {
         code: u64,
     },
     /// The module said something else.
-    #[error("{function}: {}", name(*code))]
+    #[error("{function}: {}", codes::name(*code))]
     Module {
         /// The function that said so.
         function: String,
@@ -411,9 +416,4 @@ pub enum Fault {
     /// The shared object cannot be loaded.
     #[error("the module cannot be loaded: {0}")]
     Loading(String),
-}
-
-/// The name of a `CKR_` code, for people.
-fn name(code: u64) -> String {
-    format!("CKR_{code:08X}")
 }
