@@ -58,6 +58,11 @@ pub(crate) struct OpenPgpKeys {
 }
 
 impl OpenPgpKeys {
+    /// For signatures, decryption and authentication.
+    pub(crate) fn all(&self) -> [Option<Keygrip>; 3] {
+        [self.sign, self.encrypt, self.authenticate]
+    }
+
     /// These keys, and those of `other` where there are none.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
