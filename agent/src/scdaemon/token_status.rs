@@ -170,6 +170,7 @@ mod tests {
 
     use super::super::sample_token::{ALL, DERIVE, SERIAL, SIGN, grip, token};
     use super::*;
+    use crate::providers::OpenPgpKeys;
 
     fn flagged(flags: u64) -> Facts {
         let mut facts = token().0;
@@ -229,7 +230,10 @@ mod tests {
 
     #[test]
     fn tries_are_told_as_far_as_a_token_tells_them() {
-        let shown = |flags| String::from_utf8(pin_status(&TokenKeys::new(Arc::new(flagged(flags))))).unwrap();
+        let shown = |flags| {
+            String::from_utf8(pin_status(&TokenKeys::new(Arc::new(flagged(flags)), &OpenPgpKeys::default())))
+                .unwrap()
+        };
         assert_eq!(shown(0), "+1+255+0+255+3+0+3");
         assert_eq!(shown(0x0001_0000), "+1+255+0+255+2+0+3");
         assert_eq!(shown(0x0003_0000), "+1+255+0+255+1+0+3");
