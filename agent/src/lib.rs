@@ -38,8 +38,12 @@ const USAGE: u8 = 2;
 /// Runs the face that `arguments` name: the first of them is the program's own name.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
     let name = arguments.next().unwrap_or_default();
+    // Started by the daemon alone, for one PKCS#11 module each, whatever the program is called.
+    if arguments.peek().is_some_and(|first| first == "pkcs11-helper") {
+        return claviger_cards::pkcs11::helper::run();
+    }
     if called_as(&name) == Some("claviger-scdaemon") {
         return scdaemon::run(arguments);
     }
@@ -47,12 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprint!("{}", cli::help());
         return ExitCode::from(USAGE);
     };
-    match first.to_str() {
-        Some("scdaemon") => scdaemon::run(arguments),
-        // Started by the daemon alone, for one PKCS#11 module each.
-        Some("pkcs11-helper") => claviger_cards::pkcs11::helper::run(),
-        _ => cli::run(first, arguments),
-    }
+    if first == "scdaemon" { scdaemon::run(arguments) } else { cli::run(first, arguments) }
 }
 
 fn called_as(name: &OsStr) -> Option<&str> {

@@ -1,5 +1,7 @@
 //! OpenSC's own module leaves alone the readers that our configuration names, and no others.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

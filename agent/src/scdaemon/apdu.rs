@@ -6,7 +6,7 @@ use claviger_assuan::error::{Code, Error};
 use claviger_cards::atr;
 use claviger_cards::token::{Reply, Request as CardRequest};
 
-use super::errors::scd;
+use super::errors::{not_for_tokens, scd};
 use super::perform::unexpected;
 use super::session::Session;
 use super::{Command, parse, row};
@@ -88,7 +88,7 @@ fn command(text: &[u8]) -> Vec<u8> {
 }
 
 async fn apdu(session: &mut Session, request: Request, talk: &mut dyn Conversation) -> Result<(), Error> {
-    let octets = session.token()?.card().ok_or(scd(Code::NOT_SUPPORTED))?.atr.clone();
+    let octets = session.token()?.card().ok_or_else(not_for_tokens)?.atr.clone();
     match request.atr {
         Atr::No => {}
         Atr::Status => talk.status("CARD-ATR", hex::write(&octets).as_bytes()),

@@ -96,6 +96,12 @@ pub(super) enum NoCertificate {
         /// How many.
         count: usize,
     },
+    /// There are several keys that fit.
+    #[error("{count} keys fit; take one by its name, see LEARN")]
+    AmbiguousKey {
+        /// How many.
+        count: usize,
+    },
     /// It is in the local store, and was to be removed from a card.
     #[error("it is in the local store, not on a card; see claviger cert delete")]
     InStore,

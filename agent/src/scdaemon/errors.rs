@@ -16,6 +16,12 @@ pub(super) fn parameter(text: &'static str) -> Error {
     scd(Code::ASS_PARAMETER).with_text(text)
 }
 
+/// A command that is for OpenPGP cards, where the session has a PKCS#11 token.
+pub(super) fn not_for_tokens() -> Error {
+    scd(Code::UNSUPPORTED_OPERATION)
+        .with_text("this is for OpenPGP cards; the selected one is a PKCS#11 token")
+}
+
 /// What a token's error is to a client.
 pub(super) fn from_token(error: TokenError) -> Error {
     let code = match &error {
@@ -71,7 +77,7 @@ pub(super) fn from_certificate(error: &NoCertificate) -> Error {
         NoCertificate::NoKeyHere => return scd(Code::NO_SECKEY),
         NoCertificate::NotFound => return scd(Code::NOT_FOUND),
         NoCertificate::NoToken | NoCertificate::NotInStores { .. } => Code::NOT_FOUND,
-        NoCertificate::Ambiguous { .. } => Code::AMBIGUOUS_NAME,
+        NoCertificate::Ambiguous { .. } | NoCertificate::AmbiguousKey { .. } => Code::AMBIGUOUS_NAME,
         NoCertificate::InStore => Code::NOT_SUPPORTED,
         NoCertificate::Unreadable(_) | NoCertificate::OtherKey(_) | NoCertificate::NotMinimal(_) => {
             Code::BAD_CERT
@@ -171,6 +177,7 @@ mod tests {
                 "100663323 Not found <SCD> - no local store has an OpenPGP",
             ),
             (NoCertificate::Ambiguous { count: 2 }, "100663403 Ambiguous name <SCD> - 2 certificates fit; "),
+            (NoCertificate::AmbiguousKey { count: 2 }, "100663403 Ambiguous name <SCD> - 2 keys fit; "),
             (NoCertificate::InStore, "100663356 Not supported <SCD> - it is in the local store"),
             (
                 NoCertificate::Unreadable(X509Error::Empty),

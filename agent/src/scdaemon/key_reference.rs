@@ -121,7 +121,11 @@ fn select(session: &mut Session, holder: Holder) -> Place {
 
 /// Refuses another card's serial number.
 pub(super) fn check_serial(session: &Session, serial: &str) -> Result<(), Error> {
-    if session.facts()?.serial() == serial { Ok(()) } else { Err(scd(Code::WRONG_CARD)) }
+    let is_own = match session.token()?.pkcs11() {
+        Some(facts) => facts.serial == serial,
+        None => session.facts()?.serial() == serial,
+    };
+    if is_own { Ok(()) } else { Err(scd(Code::WRONG_CARD)) }
 }
 
 /// Refuses a fingerprint (`/` and 40 digits) of another key than the slot has; anything else is tolerated.

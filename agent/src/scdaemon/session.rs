@@ -18,7 +18,7 @@ use claviger_cards::deck::TokenHandle;
 use claviger_cards::facts::Facts;
 use claviger_cards::token::Request;
 
-use super::errors::{from_scan, scd};
+use super::errors::{from_scan, not_for_tokens, scd};
 use super::hub::{Client, Hub, SessionId};
 use super::select;
 
@@ -223,11 +223,6 @@ impl Session {
             self.mark_removed();
         }
     }
-}
-
-fn not_for_tokens() -> Error {
-    scd(Code::UNSUPPORTED_OPERATION)
-        .with_text("this is for OpenPGP cards; the selected one is a PKCS#11 token")
 }
 
 impl Drop for Session {

@@ -23,7 +23,7 @@ pub(super) fn slot_to_write<'a>(
     };
     let count = slots.iter().map(key).collect::<HashSet<_>>().len();
     if count > 1 {
-        return Err(from_certificate(&NoCertificate::Ambiguous { count }));
+        return Err(from_certificate(&NoCertificate::AmbiguousKey { count }));
     }
     slots.into_iter().next().ok_or(scd(Code::NO_SECKEY))
 }
@@ -115,7 +115,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reference_to_several_keys_is_none_to_write_for() {
         for (reference, error) in [
-            ("pkcs11:token=tls;type=private", "ERR 100663403 Ambiguous name <SCD>"),
+            ("pkcs11:token=tls;type=private", "ERR 100663403 Ambiguous name <SCD> - 2 keys fit; "),
             ("pkcs11:token=other", "ERR 100663313 No secret key <SCD>"),
             ("pkcs11:token", "ERR 100663414 Invalid ID <SCD> - no attribute"),
         ] {

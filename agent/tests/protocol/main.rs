@@ -1,5 +1,5 @@
-//! The documents that are made and not written: `docs/protocol.md` and the manual page `docs/claviger-scdaemon.1`. And the
-//! two clients in `docs/examples`, which work.
+//! The documents that are made and not written: `docs/protocol.md`, the manual page `docs/claviger-scdaemon.1` and
+//! `docs/claviger.toml.md`. And the two clients in `docs/examples`, which work.
 //!
 //! ```text
 //!   command table ───────────► usage, when allowed ─┐
@@ -8,6 +8,7 @@
 //!   statuses.tsv, errors.tsv ► what it means ───────┤
 //!   chapters/*.md ───────────► the rest ────────────┤
 //!   options ─────────────────► what they do ────────┴──► manual ──► docs/claviger-scdaemon.1
+//!   keys of claviger.toml ───► what they take ─────────► providers ► docs/claviger.toml.md
 //! ```
 //!
 //! A test compares the files with what is made; `make docs` writes them. Which status lines, inquiries and errors a
@@ -22,6 +23,7 @@ mod dialogue;
 mod examples;
 mod manual;
 mod protocol;
+mod providers;
 mod tables;
 
 use std::fs;
@@ -31,8 +33,11 @@ use world::repository;
 /// A document: where it stands, and what makes it.
 type Document = (&'static str, fn() -> String);
 
-const DOCUMENTS: [Document; 2] =
-    [("docs/protocol.md", protocol::page), ("docs/claviger-scdaemon.1", manual::page)];
+const DOCUMENTS: [Document; 3] = [
+    ("docs/protocol.md", protocol::page),
+    ("docs/claviger-scdaemon.1", manual::page),
+    ("docs/claviger.toml.md", providers::page),
+];
 
 #[test]
 fn the_documents_are_up_to_date() {

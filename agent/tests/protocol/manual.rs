@@ -42,6 +42,12 @@ const END: &str = r#".SH FILES
 .I ~/.gnupg/scdaemon.conf
 options
 .TP
+.I ~/.gnupg/claviger.toml\fR, \fI/etc/claviger/claviger.toml
+PKCS#11 modules, explained in docs/claviger.toml.md; without them, the modules that p11\-kit has registered
+.TP
+.I ~/.gnupg/gnupg\-pkcs11\-scd.conf\fR, \fI/etc/gnupg\-pkcs11\-scd.conf
+gnupg\-pkcs11\-scd's, which is understood
+.TP
 .I ~/.gnupg/scd\-event
 a program that is run whenever a card comes, goes, or waits for a touch
 .TP

@@ -11,7 +11,7 @@ pub(crate) fn path() -> PathBuf {
 }
 
 fn built() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
+    let program = std::env::current_exe().expect("this program has a name");
     let profile = program.parent().and_then(|deps| deps.parent()).expect("the directory of a profile");
     let module = profile.join("libhostile_pkcs11.so");
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");

@@ -231,6 +231,6 @@ impl Client {
 }
 
 /// An environment variable for the helper.
-pub(crate) fn variable<'a>(name: &'a str, value: impl AsRef<OsStr>) -> (&'a str, OsString) {
+pub(crate) fn variable(name: &str, value: impl AsRef<OsStr>) -> (&str, OsString) {
     (name, value.as_ref().to_owned())
 }

@@ -182,3 +182,97 @@ fn name_of(file: &Path) -> Option<&str> {
     let begins_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     (begins_well && name.bytes().all(plain)).then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::places::Places;
+    use super::*;
+
+    /// What is registered where these files are; `user/` is the user's folder, `system/` the administrator's.
+    fn registry(files: &[(&str, &str)]) -> Registry {
+        let home = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = home.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        read(&Places::bare(home.path()).p11_kit)
+    }
+
+    fn names(registry: &Registry) -> Vec<&str> {
+        registry.modules.iter().map(|module| module.name.as_str()).collect()
+    }
+
+    #[test]
+    fn files_of_one_name_are_one_module_field_by_field() {
+        let registry = registry(&[
+            ("package/a.module", "module: package.so\npriority: 1\nx-init-reserved: x\n"),
+            ("system/a.module", "module: system.so\npriority: 2\n"),
+            ("user/a.module", "module: user.so\n"),
+        ]);
+        let [module] = &registry.modules[..] else { panic!("{registry:?}") };
+        assert_eq!(module.module(), Ok(Path::new("user.so")));
+        assert_eq!((module.priority(), module.init_reserved().as_deref()), (2, Some("x")));
+        assert!(module.file.ends_with("user/a.module"));
+    }
+
+    #[test]
+    fn the_system_says_whether_a_user_has_a_say_and_then_the_user_does() {
+        let modules = [("package/p.module", "module: p.so\n"), ("user/u.module", "module: u.so\n")];
+        for (system, user, expected) in [
+            ("", "", &["p", "u"][..]),
+            ("user-config: none", "user-config: only", &["p"]),
+            ("user-config: only", "", &["u"]),
+            ("user-config: merge", "user-config: none", &["p"]),
+            ("", "user-config: only", &["u"]),
+        ] {
+            let confs = [("pkcs11.conf", system), ("user-pkcs11.conf", user)];
+            assert_eq!(names(&registry(&[&modules[..], &confs].concat())), expected, "{system}, {user}");
+        }
+    }
+
+    #[test]
+    fn higher_priorities_come_first() {
+        let registry = registry(&[
+            ("package/a.module", "module: a.so\n"),
+            ("package/b.module", "module: b.so\npriority: -1\n"),
+            ("package/c.module", "module: c.so\npriority: 10\n"),
+            ("package/d.module", "module: d.so\npriority: soon\n"),
+        ]);
+        assert_eq!(names(&registry), ["c", "a", "d", "b"]);
+    }
+
+    #[test]
+    fn modules_for_others_and_modules_that_are_none_are_not_for_us() {
+        for (text, expected) in [
+            ("module: m.so", Ok(Path::new("m.so"))),
+            ("module: m.so\nenable-in: ssh, claviger", Ok(Path::new("m.so"))),
+            ("module: m.so\nenable-in: geary, claviger-other", Err(Refusal::OtherPrograms)),
+            ("module: m.so\nenable-in:", Err(Refusal::OtherPrograms)),
+            ("module: m.so\ndisable-in: firefox", Ok(Path::new("m.so"))),
+            ("module: m.so\ndisable-in: firefox claviger-scdaemon", Err(Refusal::OtherPrograms)),
+            ("module:", Err(Refusal::Unnamed)),
+            ("priority: 1", Err(Refusal::Unnamed)),
+            ("remote: |ssh host p11-kit remote m.so", Err(Refusal::Remote)),
+        ] {
+            assert_eq!(registry(&[("package/m.module", text)]).modules[0].module(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_named_and_the_others_count() {
+        let registry = registry(&[
+            ("package/a.module", "module a.so\n"),
+            ("package/b.module", "module: b.so\n"),
+            ("package/c.module~", "module: c.so\n"),
+            ("package/.d.module", "module: d.so\n"),
+            ("pkcs11.conf", "user-config: some\n"),
+        ]);
+        assert_eq!(names(&registry), ["b"]);
+        let complaints: Vec<_> = registry.complaints.iter().map(|complaint| &complaint.problem).collect();
+        let [Problem::Value { .. }, Problem::Syntax(_)] = complaints[..] else { panic!("{complaints:?}") };
+        assert_eq!(registry.complaints[1].line, Some(1));
+    }
+}

@@ -24,7 +24,7 @@ const LAST_REVIVAL: Duration = Duration::from_secs(60);
 /// Looks until the process ends.
 pub(super) fn watch(helper: &Helper, woken: &Receiver<u64>) -> ! {
     let mut watcher = Watcher::new(helper);
-    watcher.look();
+    watcher.look(true);
     helper.link.send(&FromHelper::Looked { number: 0 }, &[]);
     let poll = Duration::from_millis(helper.opening.poll).max(MIN_POLL);
     loop {
@@ -32,7 +32,7 @@ pub(super) fn watch(helper: &Helper, woken: &Receiver<u64>) -> ! {
             Ok(number) => {
                 // Whoever asks all the time must not keep a missing token away.
                 watcher.revive();
-                watcher.look();
+                watcher.look(true);
                 helper.link.send(&FromHelper::Looked { number }, &[]);
             }
             Err(RecvTimeoutError::Timeout) => watcher.tick(),
@@ -62,22 +62,25 @@ impl<'a> Watcher<'a> {
         if self.helper.link.is_closed() {
             self.helper.end();
         }
-        if self.is_due() {
-            self.look();
+        if let Some(closely) = self.is_due() {
+            self.look(closely);
         }
         self.revive();
         self.mind_memory();
     }
 
-    fn is_due(&mut self) -> bool {
+    /// Whether to look now, and whether closely.
+    fn is_due(&mut self) -> Option<bool> {
         let event = self.helper.alone_if_serial(|| self.helper.module.slot_event());
         self.has_events |= event == Ok(true);
         self.idle_ticks = self.idle_ticks.wrapping_add(1);
-        !self.has_events || event != Ok(false) || self.idle_ticks.is_multiple_of(LOOKS_PER_EVENT)
+        let is_quiet = self.has_events && event == Ok(false);
+        let is_due = !is_quiet || self.idle_ticks.is_multiple_of(LOOKS_PER_EVENT);
+        is_due.then_some(event == Ok(true))
     }
 
     /// Compares what is there with what was reported.
-    fn look(&mut self) {
+    fn look(&mut self, closely: bool) {
         let found = self.helper.alone_if_serial(|| self.helper.module.slots());
         let Ok(found) = found else { return };
         let known: Vec<_> = hold(&self.helper.tokens).keys().copied().collect();
@@ -85,30 +88,35 @@ impl<'a> Watcher<'a> {
             self.helper.lose(slot);
         }
         for slot in found {
-            self.look_into(slot);
+            self.look_into(slot, closely);
         }
     }
 
-    fn look_into(&mut self, slot: CK_SLOT_ID) {
+    fn look_into(&mut self, slot: CK_SLOT_ID, closely: bool) {
         let (helper, slots) = (self.helper, &self.helper.opening.slots);
         if !slots.is_empty() && !slots.contains(&slot) {
             return;
         }
-        let looked = helper.alone_if_serial(|| self.look_at(slot));
+        let looked = helper.alone_if_serial(|| self.look_at(slot, closely));
         if looked.is_err() {
             self.helper.lose(slot);
         }
     }
 
-    fn look_at(&mut self, slot: CK_SLOT_ID) -> Result<(), Refusal> {
+    fn look_at(&mut self, slot: CK_SLOT_ID, closely: bool) -> Result<(), Refusal> {
         let helper = self.helper;
-        let description = text(&helper.module.slot(slot)?.slotDescription);
+        let place = helper.module.slot(slot)?;
+        let known = helper.token(slot);
+        if known.is_some() && !closely && is_reader(place.flags) {
+            return Ok(());
+        }
+        let description = text(&place.slotDescription);
         if helper.opening.without_readers.iter().any(|reader| description.starts_with(reader.as_str())) {
             return Ok(());
         }
         let info = helper.module.token(slot)?;
         let identity = Identity::of(&info);
-        match helper.token(slot) {
+        match known {
             Some(known) if known.identity == identity => known.refresh(helper, info),
             Some(_) => {
                 self.helper.lose(slot);
@@ -146,7 +154,7 @@ impl<'a> Watcher<'a> {
         let begun = opening::initialize(&self.helper.module, &self.helper.opening);
         drop(alone);
         if begun.is_ok() {
-            self.look();
+            self.look(true);
         }
         for token in known.into_values().filter(|token| self.helper.token(token.slot).is_none()) {
             self.helper.miss(&token);
@@ -171,6 +179,12 @@ impl<'a> Watcher<'a> {
             sys::process::end(1);
         }
     }
+}
+
+/// A slot that knows by itself whether its token is there. Asking for more may ask the token: OpenSC asks a card how many
+/// tries its PIN has.
+fn is_reader(flags: CK_FLAGS) -> bool {
+    flags & (CKF_HW_SLOT | CKF_REMOVABLE_DEVICE) != 0
 }
 
 impl Helper {

@@ -90,7 +90,7 @@ impl Token {
     pub(super) fn enumerate(&self, helper: &Helper, all: bool) -> Result<(), Refusal> {
         let mut state = hold(&self.state);
         let state = &mut *state;
-        state.info = helper.module.token(self.slot)?;
+        state.info = self.info(&helper.module)?;
         if all {
             state.objects = Objects::default();
         }
@@ -103,6 +103,14 @@ impl Token {
         state.seen_private |= state.user == Some(User::User) || state.info.flags & CKF_LOGIN_REQUIRED == 0;
         self.announce(helper, state);
         Ok(())
+    }
+
+    /// What the token says of itself. Another one in its slot is not it.
+    fn info(&self, module: &Module) -> Result<CK_TOKEN_INFO, Refusal> {
+        let info = module.token(self.slot)?;
+        let is_other = Identity::of(&info) != self.identity;
+        let other = Refusal::Code { function: "C_GetTokenInfo", code: CKR_TOKEN_NOT_RECOGNIZED };
+        if is_other { Err(other) } else { Ok(info) }
     }
 
     /// Takes note of what the token says of itself now, and reports what changed.
@@ -204,7 +212,8 @@ impl Token {
     /// Whether the token still has what was read of it: one that was taken away under a module's feet may look as before.
     pub(super) fn is_alive(&self, module: &Arc<Module>) -> bool {
         let mut state = hold(&self.state);
-        let Ok(session) = Session::open(module, self.slot, false) else { return false };
+        let session = self.info(module).and_then(|_| Session::open(module, self.slot, false));
+        let Ok(session) = session else { return false };
         let mut now = Objects::default();
         std::mem::swap(&mut now, &mut state.objects);
         let was_empty = now.is_empty();

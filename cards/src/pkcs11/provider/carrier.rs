@@ -18,7 +18,7 @@ use crate::pkcs11::outcome::{self, Ending};
 use crate::pkcs11::pairing::Known;
 use crate::pkcs11::pins::{self, Asking};
 use crate::pkcs11::plan::{self, Plan, Step};
-use crate::pkcs11::wire::{Answer, Fault, Login, User};
+use crate::pkcs11::wire::{Answer, Fault, Login, User, codes};
 use crate::pkcs11::{LoginMode, ProviderLimits};
 use crate::token::{Job, Outcome, PinPurpose, PinRef, PinpadEnd, Reply, TokenError};
 
@@ -166,8 +166,9 @@ fn error(fault: Fault, pin: PinRef) -> TokenError {
             TokenError::NotSupported("the token or this key of it has no such operation")
         }
         Fault::Malformed { function } => TokenError::Module { function, name: "what cannot be".to_owned() },
-        fault @ (Fault::Module { .. } | Fault::Loading(_)) => {
-            TokenError::Module { function: String::new(), name: fault.to_string() }
+        Fault::Module { function, code } => TokenError::Module { function, name: codes::name(code) },
+        fault @ Fault::Loading(_) => {
+            TokenError::Module { function: "C_Initialize".to_owned(), name: fault.to_string() }
         }
         Fault::LoginNeeded { .. } | Fault::WrongPin { .. } => TokenError::PinBlocked(pin),
     }

@@ -11,6 +11,7 @@
 
 mod carrier;
 mod link;
+mod opensc_file;
 mod process;
 mod tokens;
 
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, info, info_span, warn};
 
 use self::link::Link;
+use self::opensc_file::OpenScFile;
 use self::process::Process;
 use self::tokens::Tokens;
 use super::ProviderConfig;
@@ -190,7 +192,13 @@ impl Shared {
     async fn live(&self) -> Ending {
         self.change(|state| state.phase = ProviderPhase::Starting);
         let readers = self.register.card_readers();
-        let started = Process::start(&self.program, &self.config, &[]).await;
+        // The file lives as long as the helper.
+        let file = match OpenScFile::write(&self.config, &readers) {
+            Ok(file) => file,
+            Err(error) => return Ending::NotStarted(format!("no configuration for OpenSC: {error}")),
+        };
+        let variables: Vec<_> = file.iter().map(OpenScFile::variable).collect();
+        let started = Process::start(&self.program, &self.config, &variables).await;
         let (process, stream) = match started {
             Ok(started) => started,
             Err(error) => return Ending::NotStarted(error.to_string()),

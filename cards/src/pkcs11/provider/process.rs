@@ -3,6 +3,7 @@
 //! The kernel ends a helper together with the *thread* that started it (`PR_SET_PDEATHSIG`, which the helper sets), so all are
 //! started from one thread that lives as long as the daemon.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
@@ -55,7 +56,7 @@ impl Process {
     pub(super) async fn start(
         program: &HelperProgram,
         config: &ProviderConfig,
-        environment: &[(String, String)],
+        environment: &[(String, OsString)],
     ) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -103,7 +104,7 @@ impl Drop for Process {
 fn command(
     program: &HelperProgram,
     config: &ProviderConfig,
-    environment: &[(String, String)],
+    environment: &[(String, OsString)],
     socket: OwnedFd,
 ) -> Command {
     let mut command = Command::new(&program.program);

@@ -116,7 +116,7 @@ const NAMES: &[(CK_RV, &str)] = names! {
 };
 
 /// The name of a code, or its number.
-pub(super) fn name(code: u64) -> String {
+pub(in crate::pkcs11) fn name(code: u64) -> String {
     let known = NAMES.iter().find(|(known, _)| *known == code);
     known.map_or_else(|| format!("CKR_{code:08X}"), |(_, name)| (*name).to_owned())
 }

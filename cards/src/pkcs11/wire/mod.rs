@@ -6,7 +6,7 @@
 //! Foreign octets (attributes of objects) travel as the module gave them; what they mean is found out in the daemon, with the
 //! parsers of `claviger-keys`.
 
-mod codes;
+pub(super) mod codes;
 pub mod frame;
 mod limits;
 

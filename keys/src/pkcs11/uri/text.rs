@@ -67,9 +67,7 @@ pub enum UriError {
         at: usize,
     },
     /// A PIN, which nobody asked for.
-    #[error(
-        "a PIN (pin-value) at octet {at} of the PKCS#11 URI: it does not belong there; use pin-source, or be asked"
-    )]
+    #[error("a PIN (pin-value) at octet {at} of the PKCS#11 URI: it is asked for where it is needed")]
     PinValue {
         /// Where.
         at: usize,

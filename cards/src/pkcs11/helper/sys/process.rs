@@ -15,7 +15,21 @@ pub(in crate::pkcs11::helper) fn close_others(keep: BorrowedFd<'_>) -> io::Resul
 fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: this is done before anything else in the process has opened a descriptor; nobody owns what is closed.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    match io::Error::last_os_error() {
+        _ if result == 0 => Ok(()),
+        // An old kernel, or a sandbox that is older than the call.
+        error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => close_each(first, last),
+        error => Err(error),
+    }
+}
+
+/// One after the other, as far as a process usually gets.
+fn close_each(first: u32, last: u32) -> io::Result<()> {
+    for descriptor in first..=last.min(4095) {
+        // SAFETY: as above; one that is not open is an error and no more.
+        unsafe { libc::close(descriptor.cast_signed()) };
+    }
+    Ok(())
 }
 
 /// Lets the terminal's signals pass: the daemon decides when its helper ends.
