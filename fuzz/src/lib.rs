@@ -8,6 +8,7 @@ pub mod helper;
 pub mod keys;
 pub mod openpgp;
 pub mod pkcs11;
+pub mod providers;
 pub mod x509;
 
 /// A target: a function that takes any octets, and panics where a promise is broken.
@@ -19,8 +20,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assuan_session", assuan::session),
     ("card_atr", cards::card_atr),
     ("card_tlv", cards::card_tlv),
+    ("claviger_toml", providers::claviger_toml),
+    ("gnupg_pkcs11_scd_conf", providers::gnupg_pkcs11_scd_conf),
     ("keybox", x509::keybox),
     ("openpgp_certificates", openpgp::certificates),
+    ("opensc_conf", providers::opensc_conf),
+    ("p11_kit_module", providers::p11_kit_module),
     ("packed_certificate", pkcs11::packed_certificate),
     ("pkcs11_from_helper", helper::from_helper),
     ("pkcs11_key_attributes", pkcs11::key_attributes),

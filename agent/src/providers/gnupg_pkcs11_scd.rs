@@ -129,6 +129,12 @@ static ATTRIBUTES: &[(&str, Option<&str>)] = &[
     ("private-mask", Some("how a key can be used is found out from the token")),
 ];
 
+/// The names of the providers in a file's text, as many as have a library.
+#[must_use]
+pub fn provider_names(text: &str) -> Vec<String> {
+    parse(Path::new(""), text).providers.into_iter().map(|draft| draft.config.name).collect()
+}
+
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Conf {
     match text_file::read(path) {
@@ -177,7 +183,7 @@ impl Reader<'_> {
         };
         if done.is_none() {
             let expected = row.takes.unwrap_or("nothing");
-            let problem = Problem::Value { key: name.to_owned(), expected, found: format!("\"{value}\"") };
+            let problem = Problem::Value { key: name.to_owned(), expected, found: format!("{value:?}") };
             self.complain(problem);
         }
     }
@@ -226,7 +232,7 @@ fn split(line: &str) -> (&str, &str) {
 /// Names a provider each; one that is there already stays as it is.
 fn note_providers(conf: &mut Conf, value: &str) -> Option<()> {
     for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        if conf.providers.len() >= MAX_PROVIDERS {
+        if conf.providers.len() >= MAX_PROVIDERS || name.contains(char::is_control) {
             return None;
         }
         if conf.providers.iter().all(|draft| draft.config.name != name) {

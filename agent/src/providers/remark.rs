@@ -26,7 +26,7 @@ pub enum Problem {
     #[error("{0}")]
     Syntax(String),
     /// A key that is not known.
-    #[error("unknown key \"{key}\"{}", meant(*.nearest))]
+    #[error("unknown key {key:?}{}", meant(*.nearest))]
     UnknownKey {
         /// As it is written.
         key: String,

@@ -58,6 +58,11 @@ pub(crate) struct OpenPgpKeys {
 }
 
 impl OpenPgpKeys {
+    /// For signatures, decryption and authentication.
+    pub(crate) fn all(&self) -> [Option<Keygrip>; 3] {
+        [self.sign, self.encrypt, self.authenticate]
+    }
+
     /// These keys, and those of `other` where there are none.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
@@ -128,7 +133,7 @@ pub(super) static PROVIDER: &[Key<Draft>] = keys! {
         "when the PIN is given: when the token asks for it, before every private operation, or never"
         config.login = login;
     "threads" "a number from 1 to 64"
-        "how many operations may run at the same time, where the module allows threads; unless said, as many as there are processors"
+        "how many operations may run at the same time, where the module allows threads; 8 unless said"
         config.threads = threads Some;
     "start" "a time (seconds, or \"250ms\", \"30s\", \"5m\"; at most a day)"
         "how long loading and the first look at the tokens may take: 10 seconds unless said"

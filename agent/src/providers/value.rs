@@ -43,7 +43,7 @@ type Read<T> = Result<T, Wrong>;
 /// Anything that is not what it should be.
 pub(super) fn wrong(value: &Value<'_>) -> Wrong {
     let found = match value.get_ref() {
-        DeValue::String(text) => format!("\"{text}\""),
+        DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),
@@ -80,7 +80,7 @@ pub(super) fn texts(value: &Value<'_>) -> Read<Vec<String>> {
 pub(super) fn uris(value: &Value<'_>) -> Read<Vec<Uri>> {
     list(value, |item| {
         let text = text(item)?;
-        text.parse().map_err(|error| Wrong { found: format!("\"{text}\": {error}"), at: item.span() })
+        text.parse().map_err(|error| Wrong { found: format!("{text:?}: {error}"), at: item.span() })
     })
 }
 
@@ -103,7 +103,7 @@ pub(super) fn environment(value: &Value<'_>) -> Read<Vec<(OsString, Option<OsStr
     for (variable, value) in table {
         let name = variable.get_ref();
         if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(Wrong { found: format!("the name \"{name}\""), at: variable.span() });
+            return Err(Wrong { found: format!("the name {name:?}"), at: variable.span() });
         }
         changes.push((name.as_ref().into(), variable_value(value)?));
     }

@@ -113,13 +113,14 @@ impl Hub {
         let pins = PinCache::new(settings.pin_cache_ttl);
         let events = Events::new(settings.homedir.clone());
         let lapse = Lapse::new(settings.card_verified_ttl);
+        let tokens = KnownTokens::new(settings.providers.openpgp_keys);
         let shelf = Arc::new(Store::open(&settings.homedir));
         let openpgp = openpgp_certificates::stores(&settings.homedir, &settings.openpgp_certificates);
         Self {
             settings,
             deck,
             pins,
-            tokens: KnownTokens::default(),
+            tokens,
             lapse,
             events,
             shelf,

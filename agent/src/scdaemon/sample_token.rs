@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::Scdaemon;
 use super::token_keys::TokenKeys;
+use crate::providers::OpenPgpKeys;
 
 /// What follows from the names of [`token`].
 pub(super) const SERIAL: &str = "D276000124011150313155D72AA61111";
@@ -111,7 +112,12 @@ impl Sample {
 
     /// What is shown of its keys.
     pub(super) fn keys(self) -> TokenKeys {
-        TokenKeys::new(Arc::new(self.0))
+        self.keys_wanted(&OpenPgpKeys::default())
+    }
+
+    /// The same where these keys are wanted in the places of an OpenPGP card's.
+    pub(super) fn keys_wanted(self, wanted: &OpenPgpKeys) -> TokenKeys {
+        TokenKeys::new(Arc::new(self.0), wanted)
     }
 }
 

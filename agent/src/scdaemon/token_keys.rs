@@ -16,6 +16,7 @@ use claviger_keys::x509::Certificate;
 
 use super::session::Session;
 use super::token_places::{Uses, places};
+use crate::providers::OpenPgpKeys;
 
 /// The longest `CKA_ID` that is part of a name, in octets: a status line has to hold it.
 const MAX_ID: usize = 128;
@@ -50,8 +51,8 @@ pub(super) struct ShownKey<'a> {
 }
 
 impl TokenKeys {
-    /// What is shown of the keys in these facts.
-    pub(super) fn new(facts: Arc<Facts>) -> Self {
+    /// What is shown of the keys in these facts, where these keys are wanted in the places of an OpenPGP card's.
+    pub(super) fn new(facts: Arc<Facts>, wanted: &OpenPgpKeys) -> Self {
         let certificates = facts.certificates.iter().map(|stored| (stored.number, stored.x509.clone()));
         let mut keys = Self {
             certificates: certificates.collect(),
@@ -61,15 +62,17 @@ impl TokenKeys {
             places: [None; 3],
             facts,
         };
-        keys.work_out();
+        keys.work_out(wanted);
         keys
     }
 
-    fn work_out(&mut self) {
+    fn work_out(&mut self, wanted: &OpenPgpKeys) {
         let named = named(&self.facts);
         let uses: Vec<_> =
             named.iter().map(|(_, key, _)| Uses::of(key, &self.certificates_of(key))).collect();
-        self.places = places(&uses);
+        let own = |grip| named.iter().position(|(_, key, _)| key.grip() == Some(grip));
+        let wanted = wanted.all().map(|grip| grip.and_then(own));
+        self.places = places(&uses, wanted);
         let [.., authenticate] = self.places;
         let letters = |place: usize, uses: &Uses| uses.letters(authenticate == Some(place));
         let usages: Vec<_> = uses.iter().enumerate().map(|(place, uses)| letters(place, uses)).collect();
@@ -173,10 +176,17 @@ pub(super) async fn find(session: &Session, id: &str) -> Option<(TokenHandle, Ke
 }
 
 /// What is shown of the tokens that are here, worked out once for each look at a token.
-#[derive(Default)]
-pub(super) struct KnownTokens(Mutex<HashMap<Insertion, Arc<TokenKeys>>>);
+pub(super) struct KnownTokens {
+    known: Mutex<HashMap<Insertion, Arc<TokenKeys>>>,
+    wanted: OpenPgpKeys,
+}
 
 impl KnownTokens {
+    /// Tokens where these keys are wanted in the places of an OpenPGP card's.
+    pub(super) fn new(wanted: OpenPgpKeys) -> Self {
+        Self { known: Mutex::default(), wanted }
+    }
+
     /// What is shown of a token's keys; `None` for an OpenPGP card.
     pub(super) fn keys_of(&self, token: &TokenHandle) -> Option<Arc<TokenKeys>> {
         let facts = token.pkcs11()?;
@@ -184,7 +194,7 @@ impl KnownTokens {
         if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.facts, &facts)) {
             return Some(known);
         }
-        let keys = Arc::new(TokenKeys::new(facts));
+        let keys = Arc::new(TokenKeys::new(facts, &self.wanted));
         if token.is_present() {
             self.known().insert(token.insertion(), Arc::clone(&keys));
         }
@@ -197,7 +207,7 @@ impl KnownTokens {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Insertion, Arc<TokenKeys>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

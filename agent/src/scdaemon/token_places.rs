@@ -6,6 +6,8 @@
 //! | decryption, `$ENCRKEYID` | the first that is shown for encryption alone; else the first that is shown for it |
 //! | authentication, `$AUTHKEYID` | the first that signs and is meant for logging in; else the second that signs; else the only one |
 //!
+//! but for keys that somebody has chosen (docs/claviger.toml.md, `[openpgp-keys]`).
+//!
 //! What a key is *meant for* its label says, or else one of its certificates:
 //!
 //! | meant for | a word of the label begins with | the certificate is for |
@@ -116,8 +118,8 @@ impl Meant {
     }
 }
 
-/// Which keys stand in the places of an OpenPGP card's.
-pub(super) fn places(uses: &[Uses]) -> [Option<usize>; 3] {
+/// Which keys stand in the places of an OpenPGP card's: those that are `wanted` there, where the token has them.
+pub(super) fn places(uses: &[Uses], wanted: [Option<usize>; 3]) -> [Option<usize>; 3] {
     let keys = |fits: fn(&Uses) -> bool| {
         uses.iter().enumerate().filter(move |(_, uses)| uses.named && fits(uses)).map(|(at, _)| at)
     };
@@ -126,7 +128,8 @@ pub(super) fn places(uses: &[Uses]) -> [Option<usize>; 3] {
     let sign = first(|uses| uses.signs && !uses.logs_in).or(signing(0));
     let encrypt = first(|uses| uses.encrypts && !uses.signs).or(first(|uses| uses.encrypts));
     let authenticate = first(|uses| uses.logs_in).or(signing(1)).or(signing(0));
-    [sign, encrypt, authenticate]
+    let [wanted_sign, wanted_encrypt, wanted_authenticate] = wanted;
+    [wanted_sign.or(sign), wanted_encrypt.or(encrypt), wanted_authenticate.or(authenticate)]
 }
 
 #[cfg(test)]
@@ -135,6 +138,7 @@ mod tests {
     use claviger_cards::token::Slot;
 
     use super::super::sample_token::{ALL, DERIVE, SIGN, Sample, token};
+    use crate::providers::OpenPgpKeys;
 
     fn uses(sample: Sample) -> Vec<String> {
         sample.keys().all().map(|key| key.usage.to_owned()).collect()
@@ -245,5 +249,20 @@ mod tests {
         assert_eq!(all("x25519"), ["e"]);
         assert_eq!(uses(token().with_key(&[1], "leaf", DERIVE)), ["e"]);
         assert_eq!(uses(token().with_key(&[1], "x25519", SIGN)), ["-"]);
+    }
+
+    #[test]
+    fn a_key_that_somebody_has_chosen_stands_where_it_was_put() {
+        let sample = || token().with_key(&[1], "rsa2048", ALL).with_key(&[2], "leaf", ALL);
+        let chosen =
+            |grip: Option<&str>| grip.map(|name| super::super::sample_token::grip(name).parse().unwrap());
+        let wanted = |name| OpenPgpKeys { sign: chosen(name), ..OpenPgpKeys::default() };
+        let signing = |wanted: &OpenPgpKeys| {
+            let keys = sample().keys_wanted(wanted);
+            keys.in_place_of(Slot::Sign).and_then(|key| key.key.id.last().copied())
+        };
+        assert_eq!(signing(&wanted(None)), Some(1));
+        assert_eq!(signing(&wanted(Some("leaf"))), Some(2));
+        assert_eq!(signing(&wanted(Some("x25519"))), Some(1));
     }
 }

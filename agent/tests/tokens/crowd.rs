@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use crate::world::crowd::Crowd;
 
 /// How long the clients sign.
-const DURATION: Duration = Duration::from_secs(20);
+const DURATION: Duration = Duration::from_secs(10);
 /// How long all of it may take.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(300);
 
 #[test]
 fn a_card_and_two_tokens_sign_for_eight_clients_beside_a_module_that_does_its_worst() {
@@ -27,7 +27,7 @@ fn a_card_and_two_tokens_sign_for_eight_clients_beside_a_module_that_does_its_wo
         begun.elapsed()
     );
     assert_eq!(served.failures, Vec::<String>::new(), "seed {}: {listed}", crowd.seed);
-    assert!(served.times.len() > 500, "only {} signatures, seed {}", served.times.len(), crowd.seed);
+    assert!(served.times.len() > 200, "only {} signatures, seed {}", served.times.len(), crowd.seed);
     assert!(asked > done, "the hostile module did no harm: {done} of {asked}, seed {}", crowd.seed);
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
 }

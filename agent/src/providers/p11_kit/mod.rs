@@ -138,7 +138,7 @@ impl Reader {
             other => {
                 let expected = "none, merge or only";
                 let problem =
-                    Problem::Value { key: "user-config".into(), expected, found: format!("\"{other}\"") };
+                    Problem::Value { key: "user-config".into(), expected, found: format!("{other:?}") };
                 self.complaints.push(Complaint::of_file(file, problem));
                 None
             }
