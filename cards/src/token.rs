@@ -284,11 +284,39 @@ pub(crate) struct Progress {
     pub(crate) notes: Notes,
 }
 
+impl Progress {
+    /// The PIN that was given for a purpose; each is used once.
+    pub(crate) fn take_pin(&mut self, purpose: PinPurpose) -> Option<Secret> {
+        let at = self.pins.iter().position(|(of, _)| *of == purpose)?;
+        Some(self.pins.remove(at).1)
+    }
+}
+
 impl Job {
     /// A new job.
     #[must_use]
     pub fn new(request: Request) -> Self {
         Self { request, progress: Progress::default() }
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The PIN that was given for a purpose, for whoever carries the job out. Each is given once.
+    #[must_use]
+    pub fn take_pin(&mut self, purpose: PinPurpose) -> Option<Secret> {
+        self.progress.take_pin(purpose)
+    }
+
+    /// The same job, waiting for a PIN: one that a person has to give, whatever is remembered. What else is true of the question
+    /// is to be set.
+    #[must_use]
+    pub fn needs_pin(self, purpose: PinPurpose) -> NeedsPin {
+        let (tries_left, may_use_cache, memory_failed, on_pinpad) = (None, false, false, false);
+        NeedsPin { purpose, tries_left, may_use_cache, memory_failed, on_pinpad, job: self }
     }
 
     /// The finger that the card may wait for while it carries out this job, and what becomes of it after a question.

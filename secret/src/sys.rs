@@ -1,4 +1,5 @@
-//! Anonymous memory pages, locked and left out of dumps: the only unsafe code outside the PKCS#11 module.
+//! Anonymous memory pages, locked and left out of dumps: the only unsafe code beside that which calls PKCS#11 modules, or
+//! is one.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;

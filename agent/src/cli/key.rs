@@ -45,7 +45,7 @@ impl Key {
             // The session moves to the card that has the key.
             Some(found) => {
                 agent.ask(&format!("SERIALNO --demand={}", found.serialno))?;
-                (format!("{}/{}", found.serialno, found.slot), found.slot.clone())
+                (found.reference(), found.slot.clone())
             }
             // Keys that are not OpenPGP's have no fingerprint; slots and keygrips name them nevertheless.
             None => (reference.to_owned(), reference.to_owned()),
@@ -81,6 +81,11 @@ impl Found {
         // A store may have certificates of keys that no card here has.
         (slot != "-").then_some(found)
     }
+
+    /// What names the key wherever the session is. A token's key has a name that says so by itself.
+    fn reference(&self) -> String {
+        if self.slot.contains('/') { self.slot.clone() } else { format!("{}/{}", self.serialno, self.slot) }
+    }
 }
 
 /// `claviger key spki`.
@@ -105,7 +110,10 @@ mod tests {
             validity: "valid".to_owned(),
         };
         assert_eq!((found.slot.as_str(), found.known), ("OPENPGP.3", Some(known)));
-        assert_eq!(Found::parse(b"AB D2 OPENPGP.3 - unknown - -").unwrap().known, None);
+        let unknown = Found::parse(b"AB D2 OPENPGP.3 - unknown - -").unwrap();
+        assert_eq!((unknown.reference().as_str(), unknown.known), ("D2/OPENPGP.3", None));
+        let on_token = Found::parse(b"AB D2 m/o/s/l/01 CD valid /f Carla").unwrap();
+        assert_eq!(on_token.reference(), "m/o/s/l/01");
         assert_eq!(Found::parse(b"AB - - CD valid /f Carla"), None, "it is on no card");
         assert_eq!(Found::parse(b"AB"), None);
     }

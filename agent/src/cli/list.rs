@@ -102,10 +102,10 @@ impl Line {
     }
 
     fn json(&self) -> Value {
-        let (card, slot) = match self.id.split_once('/') {
-            Some((_, slot)) => (Some(&self.serialno), Some(slot)),
-            None => (None, None),
-        };
+        // A token's names are whole; those of a card's slots are told behind its serial number.
+        let name = || self.id.strip_prefix(&format!("{}/", self.serialno)).unwrap_or(&self.id);
+        let is_on_card = self.id.contains('/');
+        let (card, slot) = (is_on_card.then_some(&self.serialno), is_on_card.then(name));
         json!({
             "id": self.id,
             "card": card,
@@ -134,7 +134,15 @@ mod tests {
         let shown = "D2/OPENPGP.3\n    O=A House,CN=J%\n    valid 1970-01-01 to 1970-01-02, EXPIRED, OTHER-KEY\n    \
                      keygrip AB\n";
         assert_eq!(line.shown(), shown);
-        assert_eq!(line.json()["slot"], "OPENPGP.3");
+        assert_eq!((&line.json()["card"], &line.json()["slot"]), (&json!("D2"), &json!("OPENPGP.3")));
+    }
+
+    #[test]
+    fn a_token_s_certificate_has_its_whole_name_and_one_in_the_store_none() {
+        let line =
+            |id: &str| Line::parse(format!("{id} D2 AB 100 CD 0 86400 - O=A").as_bytes()).unwrap().json();
+        assert_eq!(line("m/o/s/l/01")["slot"], "m/o/s/l/01");
+        assert_eq!((&line("sha256:CD")["slot"], &line("sha256:CD")["card"]), (&Value::Null, &Value::Null));
     }
 
     #[test]

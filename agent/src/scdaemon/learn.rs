@@ -57,8 +57,8 @@ sake: what is remembered of a card is never older than its last change.
   S CERTINFO <type> OPENPGP.<n> a certificate: 100, or 102 of an authority
   S KEYPAIRINFO <keygrip> OPENPGP.<n> <usage> <seconds> <algorithm>
 
-A PKCS#11 token has READER, SERIALNO, APPTYPE pkcs11, APPVERSION,
-EXTCAP, MANUFACTURER, DISP-NAME (its label), CHV-STATUS, CERTINFO and
+A PKCS#11 token has READER, SERIALNO, APPTYPE, APPVERSION, EXTCAP,
+MANUFACTURER, DISP-NAME (its label), CHV-STATUS, CERTINFO and
 KEYPAIRINFO, and besides
 
   S KEY-FRIENDLY <keygrip> <text>  the subject of a key's certificate

@@ -43,7 +43,7 @@ pub(super) async fn learn(
         if !request.force {
             ask_whether_known(&facts.serial, talk).await?;
         }
-        talk.status("APPTYPE", token_status::APPLICATION.as_bytes());
+        talk.status("APPTYPE", token_status::APPLICATION_TYPE.as_bytes());
         talk.status("APPVERSION", token_status::version(facts).as_bytes());
     }
     for attribute in ALWAYS {
@@ -122,9 +122,9 @@ mod tests {
         let expected = [
             "S READER SoftHSM slot ID 0x7".to_owned(),
             format!("S SERIALNO {SERIAL}"),
-            "S APPTYPE pkcs11".to_owned(),
+            "S APPTYPE openpgp".to_owned(),
             "S APPVERSION 206".to_owned(),
-            "S EXTCAP gc=1+ki=1+aac=0+bt=0+kdf=0".to_owned(),
+            "S EXTCAP gc=1+ki=1+aac=1+bt=0+kdf=0".to_owned(),
             "S MANUFACTURER 12593 SoftHSM project".to_owned(),
             "S DISP-NAME tls".to_owned(),
             "S CHV-STATUS +1+255+0+255+3+0+3".to_owned(),

@@ -51,6 +51,8 @@ mod readcert;
 pub mod reference;
 #[cfg(test)]
 mod sample_token;
+#[cfg(test)]
+mod scripted_token;
 mod select;
 mod service;
 mod session;

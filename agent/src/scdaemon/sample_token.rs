@@ -133,7 +133,7 @@ pub(super) fn grip(name: &str) -> String {
 
 /// A scdaemon without readers, and with tokens.
 pub(super) struct Office {
-    scdaemon: Scdaemon,
+    pub(super) scdaemon: Scdaemon,
     /// What is told of the tokens may change as long as these are there.
     pub(super) tokens: Vec<(Insertion, watch::Sender<Arc<Facts>>)>,
     _home: tempfile::TempDir,
@@ -170,7 +170,7 @@ impl Office {
         self.scdaemon.hub.deck.pull_out(insertion);
     }
 
-    /// What is answered to some commands of one session, line by line.
+    /// What is answered to some commands of one session, line by line. An inquiry is answered by the next of them.
     pub(super) async fn says(&self, commands: &[&str]) -> Vec<String> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (input, output) = tokio::io::split(theirs);

@@ -39,7 +39,7 @@ fn lines(keys: &TokenKeys, attribute: Attribute) -> Option<Vec<Vec<u8>>> {
     Some(match attribute {
         Attribute::Reference(slot) => keys.in_place_of(slot).map(|key| key.id.into()).into_iter().collect(),
         Attribute::SerialNo => vec![facts.serial.clone().into_bytes()],
-        Attribute::AppType => vec![token_status::APPLICATION.into()],
+        Attribute::AppType => vec![token_status::APPLICATION_TYPE.into()],
         Attribute::CardType => vec![GENERIC.into()],
         Attribute::Capabilities => vec![token_status::capabilities(facts)],
         Attribute::Manufacturer => vec![token_status::manufacturer(facts).into_bytes()],

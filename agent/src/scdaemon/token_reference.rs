@@ -153,3 +153,65 @@ fn with_id<'f>(facts: &'f Facts, id: &[u8]) -> Result<Option<&'f Key>, Error> {
         (first, _) => Ok(first),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample_token::{DERIVE, Office, SERIAL, SIGN, grip, token};
+
+    const KEY: &str = r"SoftHSM\x20project/SoftHSM\x20v2/4dd5289f1942f77a/tls";
+
+    /// What is said to an operation with a key of that name. These tokens are gone when they are to do something.
+    async fn said(command: &str, name: &str) -> String {
+        let keys = token().with_key(&[1], "leaf", SIGN).labelled("mail");
+        let keys = keys.with_key(&[2], "ed25519", SIGN).with_key(&[3], "x25519", DERIVE);
+        let mut other = token().with_key(&[1], "P-384", SIGN);
+        other.0.id.label = "other".to_owned();
+        other.0.serial = other.0.id.gnupg_serial();
+        let office = Office::new([keys, other], &[]);
+        let said = office
+            .says(&["SETDATA 0707070707070707070707070707070707070707", &format!("{command} {name}")])
+            .await;
+        said[1].clone()
+    }
+
+    const FOUND: &str = "ERR 100663406 Card removed <SCD>";
+    const NO_KEY: &str = "ERR 100663313 No secret key <SCD>";
+    const NO_NAME: &str = "ERR 100663414 Invalid ID <SCD>";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_has_many_names() {
+        let names = [
+            grip("leaf"),
+            format!("{KEY}/01"),
+            "pkcs11:token=tls;object=mail".to_owned(),
+            "pkcs11:token=tls;id=%01;type=cert".to_owned(),
+            SERIAL.to_owned(),
+            format!("{SERIAL}/02"),
+            format!("{SERIAL}/{}", grip("leaf")),
+        ];
+        for name in names {
+            let said = said("PKSIGN", &name).await;
+            assert!(said.starts_with(FOUND), "{name}: {said}");
+        }
+        assert!(said("PKSIGN", "OPENPGP.1").await.starts_with(FOUND), "of the newest token");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_that_fit_no_key_or_several_are_told_apart_from_what_is_none() {
+        for (name, error) in [
+            (format!("{KEY}/09"), NO_KEY),
+            ("pkcs11:object=nothing".to_owned(), NO_KEY),
+            ("pkcs11:id=%01".to_owned(), "ERR 100663403 Ambiguous name <SCD> - 2 keys fit"),
+            ("pkcs11:token=tls;type=data".to_owned(), NO_KEY),
+            ("pkcs11:id=%0".to_owned(), NO_NAME),
+            ("mail".to_owned(), NO_NAME),
+            (format!("{SERIAL}/09"), "ERR 100663314 Wrong secret key used <SCD>"),
+            (format!("{SERIAL}/0"), NO_NAME),
+        ] {
+            let said = said("PKSIGN", &name).await;
+            assert!(said.starts_with(error), "{name}: {said}");
+        }
+        assert!(said("PKDECRYPT", "OPENPGP.2").await.starts_with("ERR 100663364 "), "of the newest token");
+        assert!(said("PKSIGN", "OPENPGP.2").await.starts_with(NO_NAME));
+    }
+}

@@ -6,14 +6,19 @@ use claviger_cards::pkcs11::wire::TokenFlags;
 use claviger_cards::pkcs11::{Facts, KeyKind};
 use claviger_cards::token::Slot;
 use claviger_keys::PublicKey;
+use claviger_keys::pkcs11::numbers::CKM_RSA_PKCS_KEY_PAIR_GEN;
 use claviger_keys::x509::Certificate;
 
 use super::status::{ecc_algorithm, slot_number};
 use super::token_keys::{ShownKey, TokenKeys};
 use crate::certificates::{Kind, kind};
 
-/// What the application on a token is called.
+/// What the application on a token is called, where applications are told apart.
 pub(super) const APPLICATION: &str = "pkcs11";
+
+/// APPTYPE: gpg 2.2 makes and moves keys only where it is this (`get_info_for_key_operation`), and gpg-card 2.4 lists no keys
+/// of a card of a type that it does not know. gpg shows a token as an OpenPGP card anyway, by its serial number.
+pub(super) const APPLICATION_TYPE: &str = "openpgp";
 
 /// The maker's number in all serial numbers of tokens, where an OpenPGP card has its manufacturer's.
 const MANUFACTURER_NUMBER: u16 = 0x3131;
@@ -91,11 +96,16 @@ pub(super) fn display_serial(facts: &Facts) -> Vec<u8> {
     percent_plus(if serial.is_empty() { &facts.serial } else { serial }.as_bytes())
 }
 
-/// EXTCAP: what has a meaning for tokens too. Keys are imported where it can be written to; no algorithm has to be set before.
+/// EXTCAP: what has a meaning for tokens too. Where a token can be written to, it takes keys, of whatever algorithm (`aac`):
+/// otherwise gpg moves only RSA keys of the size that is there to it.
 pub(super) fn capabilities(facts: &Facts) -> Vec<u8> {
-    let has = |flag: u64| u8::from(facts.flags.0 & flag != 0);
-    let writable = 1 - has(CKF_WRITE_PROTECTED);
-    percent_plus(format!("gc={} ki={writable} aac=0 bt=0 kdf=0", has(CKF_RNG)).as_bytes())
+    let (random, writable) = (facts.flags.0 & CKF_RNG != 0, !is_write_protected(facts));
+    let (random, writable) = (u8::from(random), u8::from(writable));
+    percent_plus(format!("gc={random} ki={writable} aac={writable} bt=0 kdf=0").as_bytes())
+}
+
+fn is_write_protected(facts: &Facts) -> bool {
+    facts.flags.0 & CKF_WRITE_PROTECTED != 0
 }
 
 /// CHV-STATUS: whether one PIN serves several signatures; longest PIN, none, and SO PIN; tries left of each.
@@ -128,10 +138,12 @@ fn tries(flags: TokenFlags, bits_higher: u32) -> u8 {
     }
 }
 
-/// KEY-ATTR: slot, OpenPGP algorithm and its parameters, of the key in the place of that slot's.
+/// KEY-ATTR: slot, OpenPGP algorithm and its parameters, of the key in the place of that slot's; if there is none, of the
+/// one that GENKEY would make there.
 pub(super) fn key_attributes(keys: &TokenKeys, slot: Slot) -> Option<String> {
     let number = slot_number(slot);
-    let key = keys.in_place_of(slot)?.key.public()?;
+    let Some(key) = keys.in_place_of(slot) else { return new_key_attributes(keys.facts(), number) };
+    let key = key.key.public()?;
     Some(match key {
         PublicKey::Rsa(key) => format!("{number} 1 rsa{} {} 0", key.bits(), bits(key.e())),
         PublicKey::Ecc(_) => {
@@ -139,6 +151,11 @@ pub(super) fn key_attributes(keys: &TokenKeys, slot: Slot) -> Option<String> {
             format!("{number} {} {}", ecc_algorithm(slot, curve), curve.libgcrypt_name())
         }
     })
+}
+
+fn new_key_attributes(facts: &Facts, number: usize) -> Option<String> {
+    let makes_keys = !is_write_protected(facts) && facts.has_mechanism(CKM_RSA_PKCS_KEY_PAIR_GEN);
+    makes_keys.then(|| format!("{number} 1 rsa2048 17 0"))
 }
 
 /// The bits of a number without zeros in front.
@@ -203,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn where_no_key_is_the_attributes_are_those_of_one_that_would_be_made() {
+        let mut sample = token().with_key(&[1], "leaf", SIGN);
+        sample.0.mechanisms = vec![CKM_RSA_PKCS_KEY_PAIR_GEN];
+        let protected = Facts { flags: TokenFlags(CKF_WRITE_PROTECTED), ..sample.0.clone() };
+        assert_eq!(key_attributes(&sample.keys(), Slot::Decrypt), text("2 1 rsa2048 17 0"));
+        assert_eq!(key_attributes(&TokenKeys::new(Arc::new(protected)), Slot::Decrypt), None);
+    }
+
+    #[test]
     fn tries_are_told_as_far_as_a_token_tells_them() {
         let shown = |flags| {
             String::from_utf8(pin_status(&TokenKeys::new(Arc::new(flagged(flags)), &OpenPgpKeys::default())))
@@ -232,7 +258,7 @@ mod tests {
         facts.id.serial.clear();
         assert_eq!(display_serial(&facts), SERIAL.as_bytes());
         assert_eq!(capabilities(&flagged(0x3)), b"gc=1+ki=0+aac=0+bt=0+kdf=0");
-        assert_eq!(capabilities(&flagged(0)), b"gc=0+ki=1+aac=0+bt=0+kdf=0");
+        assert_eq!(capabilities(&flagged(0)), b"gc=0+ki=1+aac=1+bt=0+kdf=0");
     }
 
     #[test]

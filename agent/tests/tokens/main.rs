@@ -11,4 +11,5 @@ mod desk;
 mod incumbent;
 mod kinds;
 mod matrix;
+mod neighbours;
 mod ways;

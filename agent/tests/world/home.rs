@@ -45,15 +45,16 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
+    /// A module as it comes.
+    pub(crate) fn module(name: &str, module: &Path) -> Self {
+        let (name, module) = (name.to_owned(), module.to_owned());
+        Self { name, module, environment: Vec::new(), more: String::new() }
+    }
+
     /// SoftHSM, with its tokens in a directory.
     pub(crate) fn of(name: &str, hsm: &SoftHsm) -> Self {
-        let provider = Self {
-            name: name.to_owned(),
-            module: MODULE.into(),
-            environment: Vec::new(),
-            more: String::new(),
-        };
-        provider.with("SOFTHSM2_CONF", &hsm.configuration().display().to_string())
+        let configuration = hsm.configuration().display().to_string();
+        Self::module(name, Path::new(MODULE)).with("SOFTHSM2_CONF", &configuration)
     }
 
     /// The same with a variable in its environment.

@@ -94,13 +94,7 @@ pub(super) fn login(progress: &mut Progress, user: User) -> Option<(Login, Optio
         progress.typed_on_pinpad = None;
         return Some((Login { user, at_token: true }, None));
     }
-    take(progress, purpose).map(|pin| (Login { user, at_token: false }, Some(pin)))
-}
-
-/// The PIN that was given for a purpose; each is used once.
-pub(super) fn take(progress: &mut Progress, purpose: PinPurpose) -> Option<Secret> {
-    let at = progress.pins.iter().position(|(of, _)| *of == purpose)?;
-    Some(progress.pins.remove(at).1)
+    progress.take_pin(purpose).map(|pin| (Login { user, at_token: false }, Some(pin)))
 }
 
 /// Whether a PIN was given for a purpose.

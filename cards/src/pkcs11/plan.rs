@@ -151,7 +151,7 @@ fn change_pin(facts: &Facts, progress: &mut Progress, pin: PinRef) -> Step {
     if let Some(missing) = [old, new].into_iter().find(|purpose| !pins::has(progress, *purpose)) {
         return Step::Ask(Asking::new(missing));
     }
-    let secrets = [old, new].into_iter().filter_map(|purpose| pins::take(progress, purpose)).collect();
+    let secrets = [old, new].into_iter().filter_map(|purpose| progress.take_pin(purpose)).collect();
     Step::Task(Plan { secrets, ..Plan::plain(Task::SetPin { user, at_token: false }, user) })
 }
 
@@ -170,7 +170,7 @@ fn unblock(facts: &Facts, progress: &mut Progress) -> Step {
     if let Some(missing) = [unlock, new].into_iter().find(|purpose| !pins::has(progress, *purpose)) {
         return Step::Ask(Asking::new(missing));
     }
-    let secrets = pins::take(progress, new).into_iter().collect();
+    let secrets = progress.take_pin(new).into_iter().collect();
     Step::Task(Plan { secrets, ..Plan::plain(Task::InitPin { at_token: false }, user) })
 }
 

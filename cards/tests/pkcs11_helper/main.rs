@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
 mod client;
+#[path = "../common/mod.rs"]
+mod common;
 mod hostile;
 #[path = "../common/hostile_module.rs"]
 mod hostile_module;
 mod logins;
 mod objects;
+mod opensc;
 mod operations;
 mod seclusion;
 mod softhsm;
 mod watching;
+#[path = "../world/mod.rs"]
+mod world;
 
 /// Where a helper is asked for, this is its whole life.
 #[test]
