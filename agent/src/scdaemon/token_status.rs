@@ -225,7 +225,10 @@ mod tests {
         sample.0.mechanisms = vec![CKM_RSA_PKCS_KEY_PAIR_GEN];
         let protected = Facts { flags: TokenFlags(CKF_WRITE_PROTECTED), ..sample.0.clone() };
         assert_eq!(key_attributes(&sample.keys(), Slot::Decrypt), text("2 1 rsa2048 17 0"));
-        assert_eq!(key_attributes(&TokenKeys::new(Arc::new(protected)), Slot::Decrypt), None);
+        assert_eq!(
+            key_attributes(&TokenKeys::new(Arc::new(protected), &OpenPgpKeys::default()), Slot::Decrypt),
+            None
+        );
     }
 
     #[test]
