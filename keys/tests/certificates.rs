@@ -30,7 +30,7 @@ fn all() -> Vec<(String, Certificate)> {
     let certificates = entries.filter(|path| path.extension().is_some_and(|extension| extension == "pem"));
     let names = certificates.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
     let all: Vec<_> = names.map(|name| (name.clone(), sample(&name))).collect();
-    assert_eq!(all.len(), 23);
+    assert_eq!(all.len(), 24);
     all
 }
 

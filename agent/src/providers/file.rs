@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::remark::{Complaint, Problem};
 use super::schema::{Draft, Key, OPENPGP_KEYS, OpenPgpKeys, PROVIDER, TABLES, TOP, Top};
@@ -60,16 +61,31 @@ struct Reader<'a> {
     complaints: Vec<Complaint>,
 }
 
+/// What may stand in a table.
+struct Known<T: 'static> {
+    keys: &'static [Key<T>],
+    /// Names of tables within it.
+    tables: &'static [&'static str],
+}
+
+impl<T> Known<T> {
+    fn keys(keys: &'static [Key<T>]) -> Self {
+        Self { keys, tables: &[] }
+    }
+}
+
 impl Reader<'_> {
     fn top(&mut self, table: &DeTable<'_>, file: &mut File) {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "provider" => self.providers(value, &mut file.providers),
                 "openpgp-keys" => match value.get_ref() {
-                    DeValue::Table(table) => self.table(table, OPENPGP_KEYS, &[], &mut file.openpgp_keys),
+                    DeValue::Table(table) => {
+                        self.table(table, &Known::keys(OPENPGP_KEYS), &mut file.openpgp_keys);
+                    }
                     _ => self.wrong("openpgp-keys", "a table", value::wrong(value)),
                 },
-                name => self.key(name, key.span(), value, TOP, &TABLES, &mut file.top),
+                _ => self.key(key, value, &Known { keys: TOP, tables: &TABLES }, &mut file.top),
             }
         }
     }
@@ -88,7 +104,7 @@ impl Reader<'_> {
                 continue;
             };
             let mut draft = Draft::default();
-            self.table(table, PROVIDER, &[], &mut draft);
+            self.table(table, &Known::keys(PROVIDER), &mut draft);
             self.check(&draft, table, value.span(), providers);
             providers.push(draft);
         }
@@ -109,34 +125,22 @@ impl Reader<'_> {
         }
     }
 
-    fn table<T>(
-        &mut self,
-        table: &DeTable<'_>,
-        keys: &'static [Key<T>],
-        tables: &[&'static str],
-        into: &mut T,
-    ) {
+    fn table<T>(&mut self, table: &DeTable<'_>, known: &Known<T>, into: &mut T) {
         for (key, value) in table {
-            self.key(key.get_ref(), key.span(), value, keys, tables, into);
+            self.key(key, value, known, into);
         }
     }
 
-    fn key<T>(
-        &mut self,
-        name: &str,
-        at: Range<usize>,
-        value: &Value<'_>,
-        keys: &'static [Key<T>],
-        tables: &[&'static str],
-        into: &mut T,
-    ) {
-        let Some(key) = keys.iter().find(|key| key.name == name) else {
-            let known: Vec<_> = keys.iter().map(|key| key.name).chain(tables.iter().copied()).collect();
-            let problem = Problem::UnknownKey { key: name.to_owned(), nearest: nearest(name, &known) };
-            return self.complain(at, problem);
+    fn key<T>(&mut self, key: &Spanned<DeString<'_>>, value: &Value<'_>, known: &Known<T>, into: &mut T) {
+        let name = key.get_ref().as_ref();
+        let Some(row) = known.keys.iter().find(|row| row.name == name) else {
+            let names: Vec<_> =
+                known.keys.iter().map(|row| row.name).chain(known.tables.iter().copied()).collect();
+            let problem = Problem::UnknownKey { key: name.to_owned(), nearest: nearest(name, &names) };
+            return self.complain(key.span(), problem);
         };
-        if let Err(wrong) = (key.read)(into, value) {
-            self.wrong(key.name, key.takes, wrong);
+        if let Err(wrong) = (row.read)(into, value) {
+            self.wrong(row.name, row.takes, wrong);
         }
     }
 

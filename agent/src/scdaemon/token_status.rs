@@ -168,7 +168,7 @@ fn bits(number: &[u8]) -> usize {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::sample_token::{ALL, DERIVE, SERIAL, SIGN, grip, token};
+    use super::super::sample_token::{ALL, DERIVE, SERIAL, SIGN, Sample, grip, token};
     use super::*;
     use crate::providers::OpenPgpKeys;
 
@@ -225,10 +225,7 @@ mod tests {
         sample.0.mechanisms = vec![CKM_RSA_PKCS_KEY_PAIR_GEN];
         let protected = Facts { flags: TokenFlags(CKF_WRITE_PROTECTED), ..sample.0.clone() };
         assert_eq!(key_attributes(&sample.keys(), Slot::Decrypt), text("2 1 rsa2048 17 0"));
-        assert_eq!(
-            key_attributes(&TokenKeys::new(Arc::new(protected), &OpenPgpKeys::default()), Slot::Decrypt),
-            None
-        );
+        assert_eq!(key_attributes(&Sample(protected).keys(), Slot::Decrypt), None);
     }
 
     #[test]

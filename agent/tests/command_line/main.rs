@@ -6,6 +6,7 @@ mod world;
 
 mod certificates;
 mod making;
+mod providers;
 
 use std::path::Path;
 

@@ -36,7 +36,7 @@ pub(crate) enum Goes {
     Well,
     /// It works from GnuPG 2.4 on; the program of 2.2 says this.
     Since24(&'static str),
-    /// It works, but the program says this when it is to verify what it made.
+    /// It works, but the program of 2.2 says this when it is to verify what it made.
     Unverified(&'static str),
     /// The program cannot do it, and says this.
     Not(&'static str),
@@ -57,7 +57,7 @@ pub(crate) const COLUMNS: [(Job, &str); 5] = [
 const NO_CURVES: &str = "ksba_cms_set_enc_val failed: Invalid S-expression";
 /// gpgsm has no name for Ed25519 in a signature.
 const NO_EDDSA: &str = "Invalid OID string";
-/// gpgsm wants a hash as long as the group's order.
+/// gpgsm 2.2 wants a hash as long as the group's order.
 const NO_521_BITS: &str = "DSA requires the hash length to be a multiple of 8 bits";
 
 use Goes::{Never, Not, Since24, Unverified, Well};
@@ -114,7 +114,7 @@ fn cell(goes: Goes) -> String {
     match goes {
         Well => "yes".to_owned(),
         Since24(_) => "from GnuPG 2.4 on".to_owned(),
-        Unverified(_) => "yes, but cannot verify it".to_owned(),
+        Unverified(_) => "yes, but GnuPG 2.2 cannot verify it".to_owned(),
         Not(says) => format!("no: “{says}”"),
         Never => "–".to_owned(),
     }
