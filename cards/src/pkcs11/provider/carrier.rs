@@ -77,10 +77,11 @@ impl TokenCarrier {
 
     async fn run(&self, plan: Plan, login: Option<(Login, Option<Secret>)>) -> Result<Ended, TokenError> {
         let at_token = login.as_ref().is_some_and(|(login, _)| login.at_token);
-        let limit = if plan.patient || at_token { self.limits.patience } else { self.limits.operation };
+        let patient = plan.patient || at_token;
+        let limit = if patient { self.limits.patience } else { self.limits.operation };
         let (login, pin) = login.map_or((None, None), |(login, pin)| (Some(login), pin));
         let secrets = pin.into_iter().chain(plan.secrets).collect();
-        let errand = Errand { slot: self.slot, login, task: plan.task, secrets };
+        let errand = Errand { slot: self.slot, login, task: plan.task, secrets, patient };
         self.link.run(errand, limit).await.map_err(|lost| match lost {
             Lost::Late => TokenError::Silent,
             Lost::Helper => TokenError::Gone,
