@@ -341,7 +341,11 @@ impl Drop for Wait {
         let Some(ended) = self.ended.take() else { return };
         // Without a runtime nothing goes on, nor does the helper.
         let Ok(runtime) = Handle::try_current() else { return };
-        let wait = Self { link: Arc::clone(&self.link), ended: Some(ended), end: self.end, limit: self.limit };
+        let wait =
+            Self { link: Arc::clone(&self.link), ended: Some(ended), end: self.end, limit: self.limit };
         runtime.spawn(wait.ended());
     }
 }
+
+#[cfg(test)]
+mod tests;

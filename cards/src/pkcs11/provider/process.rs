@@ -89,7 +89,9 @@ impl Process {
             let by_itself = matches!(child.try_wait(), Ok(Some(_)));
             let _ = child.kill();
             match child.wait() {
-                Ok(status) if !by_itself && status.signal() == Some(SIGKILL) => format!("{status}, ended by us"),
+                Ok(status) if !by_itself && status.signal() == Some(SIGKILL) => {
+                    format!("{status}, ended by us")
+                }
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
             }
