@@ -47,9 +47,23 @@ pub(super) enum Step {
 }
 
 impl Plan {
-    /// Whether it uses or changes what a token hides from everybody but its user.
+    /// Whether it uses or changes what a token hides from everybody but its user. PINs are changed without a login: the old one
+    /// goes with the new one.
     pub(super) fn is_private(&self) -> bool {
-        !matches!(self.task, Task::Random { .. } | Task::Enumerate | Task::Login | Task::Logout)
+        match self.task {
+            Task::Sign { .. }
+            | Task::Decrypt { .. }
+            | Task::Derive { .. }
+            | Task::Generate { .. }
+            | Task::Create(_)
+            | Task::Destroy { .. } => true,
+            Task::Random { .. }
+            | Task::Enumerate
+            | Task::Login
+            | Task::Logout
+            | Task::SetPin { .. }
+            | Task::InitPin { .. } => false,
+        }
     }
 
     /// A task that brings nothing but that it is done.

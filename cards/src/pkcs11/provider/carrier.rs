@@ -18,7 +18,7 @@ use crate::pkcs11::outcome::{self, Ending};
 use crate::pkcs11::pairing::Known;
 use crate::pkcs11::pins::{self, Asking};
 use crate::pkcs11::plan::{self, Plan, Step};
-use crate::pkcs11::wire::{Answer, Fault, Login, User, codes};
+use crate::pkcs11::wire::{Answer, Fault, Login, TokenFlags, User, codes};
 use crate::pkcs11::{LoginMode, ProviderLimits};
 use crate::token::{Job, Outcome, PinPurpose, PinRef, PinpadEnd, Reply, TokenError};
 
@@ -47,12 +47,12 @@ impl TokenCarrier {
             let known = Arc::clone(&self.known.borrow());
             let plan = match plan::plan(&known, &mut job)? {
                 Step::Done(reply) => return Ok(Outcome::Done(reply)),
-                Step::Ask(asking) => return Ok(pins::ask(job, asking, known.facts.flags)),
+                Step::Ask(asking) => return self.ask(job, asking, known.facts.flags),
                 Step::Task(plan) => plan,
             };
             let login = pins::login(&mut job.progress, plan.user);
             if login.is_none() && self.asks_first(&plan, &known) {
-                return Ok(pins::ask(job, Asking::unlock(plan.user), known.facts.flags));
+                return self.ask(job, Asking::unlock(plan.user), known.facts.flags);
             }
             let (user, ending) = (plan.user, plan.ending);
             match self.run(plan, login).await? {
@@ -75,12 +75,25 @@ impl TokenCarrier {
         }
     }
 
+    /// A question, unless the configuration forbids to log in. PINs are changed all the same.
+    fn ask(&self, mut job: Job, asking: Asking, flags: TokenFlags) -> Result<Outcome, TokenError> {
+        let is_users = matches!(asking.purpose, PinPurpose::Unlock(pin) if pin != PinRef::Admin);
+        if self.login == LoginMode::Never && is_users {
+            return Err(TokenError::NotSupported("the configuration forbids to log in (login = \"never\")"));
+        }
+        if asking.memory_failed {
+            job.progress.remembered = None;
+        }
+        Ok(pins::ask(job, asking, flags))
+    }
+
     async fn run(&self, plan: Plan, login: Option<(Login, Option<Secret>)>) -> Result<Ended, TokenError> {
         let at_token = login.as_ref().is_some_and(|(login, _)| login.at_token);
-        let limit = if plan.patient || at_token { self.limits.patience } else { self.limits.operation };
+        let patient = plan.patient || at_token;
+        let limit = if patient { self.limits.patience } else { self.limits.operation };
         let (login, pin) = login.map_or((None, None), |(login, pin)| (Some(login), pin));
         let secrets = pin.into_iter().chain(plan.secrets).collect();
-        let errand = Errand { slot: self.slot, login, task: plan.task, secrets };
+        let errand = Errand { slot: self.slot, login, task: plan.task, secrets, patient };
         self.link.run(errand, limit).await.map_err(|lost| match lost {
             Lost::Late => TokenError::Silent,
             Lost::Helper => TokenError::Gone,
@@ -118,20 +131,19 @@ impl TokenCarrier {
     /// What a fault is: a question, or an error.
     fn refused(&self, job: Job, user: User, fault: Fault) -> Result<Outcome, TokenError> {
         match fault {
-            Fault::LoginNeeded { user, flags } => match self.login {
-                LoginMode::Never if user != User::SecurityOfficer => {
-                    Err(TokenError::NotSupported("the configuration forbids to log in (login = \"never\")"))
-                }
-                _ if flags.tries(pins::pin_of(user)) == Some(0) => {
-                    Err(TokenError::PinBlocked(pins::pin_of(user)))
-                }
-                _ => Ok(pins::ask(job, Asking::unlock(user), flags)),
-            },
+            Fault::LoginNeeded { user, flags } if flags.tries(pins::pin_of(user)) == Some(0) => {
+                Err(TokenError::PinBlocked(pins::pin_of(user)))
+            }
+            Fault::LoginNeeded { user, flags } => {
+                let asking = Asking::unlock(user);
+                // A PIN out of somebody's memory was there and did not help: the next one is a person's.
+                let memory_failed = pins::is_remembered(&job.progress, asking.purpose);
+                self.ask(job, Asking { memory_failed, ..asking }, flags)
+            }
             Fault::WrongPin { user: whose, flags } => {
-                let purpose = PinPurpose::Unlock(pins::pin_of(whose));
-                if pins::is_remembered(&job.progress, purpose) {
-                    let asking = Asking { purpose, memory_failed: true };
-                    return Ok(pins::ask(forgetting(job), asking, flags));
+                let asking = Asking::unlock(whose);
+                if pins::is_remembered(&job.progress, asking.purpose) {
+                    return self.ask(job, Asking { memory_failed: true, ..asking }, flags);
                 }
                 let pin = pins::pin_of(whose);
                 Err(TokenError::WrongPin { pin, tries_left: flags.tries(pin) })
@@ -145,12 +157,6 @@ impl Carrier for TokenCarrier {
     fn submit(&self, job: Job) -> Pin<Box<dyn Future<Output = Result<Outcome, TokenError>> + Send + '_>> {
         Box::pin(self.carry(job))
     }
-}
-
-/// The job without the memory that has failed.
-fn forgetting(mut job: Job) -> Job {
-    job.progress.remembered = None;
-    job
 }
 
 /// What a fault is to whoever asked.

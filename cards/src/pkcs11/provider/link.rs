@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use claviger_secret::Secret;
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -47,8 +48,8 @@ pub(super) struct Link {
     broken: watch::Sender<bool>,
     /// A task was not answered in time.
     late: AtomicBool,
-    /// Woken when an answer came.
-    answered: Notify,
+    /// Woken when a task is not on its way any more.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -62,6 +63,8 @@ struct Waiting {
 /// A task on its way. Its turn is over when the answer is there, whether somebody waits for it or not.
 struct Pending {
     answer: oneshot::Sender<Ended>,
+    /// Until when others may have to wait for it.
+    patience: Option<Instant>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -72,6 +75,8 @@ pub(super) struct Errand {
     pub(super) login: Option<Login>,
     pub(super) task: Task,
     pub(super) secrets: Vec<Secret>,
+    /// Whether it may take long. A module may let all others wait meanwhile, so their deadlines are put off.
+    pub(super) patient: bool,
 }
 
 impl Link {
@@ -85,7 +90,7 @@ impl Link {
             turns: Arc::new(Semaphore::new(0)),
             broken: watch::Sender::new(false),
             late: AtomicBool::new(false),
-            answered: Notify::new(),
+            ended: Notify::new(),
         }
     }
 
@@ -98,40 +103,51 @@ impl Link {
     pub(super) async fn run(self: &Arc<Self>, errand: Errand, limit: Duration) -> Result<Ended, Lost> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Lost::Helper)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let Errand { slot, login, task, secrets } = errand;
+        let Errand { slot, login, task, secrets, patient } = errand;
         let (answer, ended) = oneshot::channel();
-        self.expect(number, Pending { answer, _turn: turn })?;
-        let mut unsent = Unsent { link: self, number: Some(number) };
-        self.send(&ToHelper::Do { number, slot, login, task }, &secrets).await?;
-        unsent.number = None;
-        Wait { link: Arc::clone(self), ended: Some(ended), end: Instant::now() + limit }.ended().await
+        let patience = patient.then(|| Instant::now() + limit);
+        self.expect(|waiting| drop(waiting.tasks.insert(number, Pending { answer, patience, _turn: turn })))?;
+        self.send_expected(number, &ToHelper::Do { number, slot, login, task }, &secrets).await?;
+        // They are not kept until the answer comes.
+        drop(secrets);
+        Wait::new(self, ended, limit).ended().await
     }
 
     /// Has the helper look for tokens, and waits until it has. One that cannot even look in time hangs.
     pub(super) async fn look(self: Arc<Self>, limit: Duration) -> Result<(), Lost> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (over, looked) = oneshot::channel();
-        self.waiting().looks.insert(number, over);
-        self.send(&ToHelper::Look { number }, &[]).await?;
-        Wait { link: self, ended: Some(looked), end: Instant::now() + limit }.ended().await.map(drop)
+        self.expect(|waiting| drop(waiting.looks.insert(number, over)))?;
+        self.send_expected(number, &ToHelper::Look { number }, &[]).await?;
+        Wait::new(&self, looked, limit).ended().await.map(drop)
+    }
+
+    async fn send_expected(&self, number: u64, message: &ToHelper, secrets: &[Secret]) -> Result<(), Lost> {
+        let mut unsent = Unsent { link: self, number: Some(number) };
+        self.send(message, secrets).await?;
+        unsent.number = None;
+        Ok(())
     }
 
     /// Sends a message. Whoever drops the future within a message breaks the link.
     pub(super) async fn send(&self, message: &ToHelper, secrets: &[Secret]) -> Result<(), Lost> {
         let encoded = frame::encode(message, secrets).map_err(|_| Lost::TooLarge)?;
         let _writing = self.writing.lock().await;
-        let mut whole = Whole { link: self, is_whole: false };
+        let mut begun = Begun { link: self, is_begun: false };
         for part in [&encoded.head, encoded.secrets.as_bytes()] {
-            self.write(part).await.map_err(|_| Lost::Helper)?;
+            self.write(part, &mut begun).await.map_err(|_| Lost::Helper)?;
         }
-        whole.is_whole = true;
+        begun.is_begun = false;
         Ok(())
     }
 
-    async fn write(&self, mut octets: &[u8]) -> io::Result<()> {
+    async fn write(&self, mut octets: &[u8], begun: &mut Begun<'_>) -> io::Result<()> {
         while !octets.is_empty() {
             match self.stream.try_write(octets) {
-                Ok(written) => octets = octets.get(written..).unwrap_or_default(),
+                Ok(written) => {
+                    begun.is_begun = true;
+                    octets = octets.get(written..).unwrap_or_default();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.writable().await?,
                 Err(error) => return Err(error),
             }
@@ -187,11 +203,11 @@ impl Link {
     /// Ends when no task is on its way.
     pub(super) async fn idle(&self) {
         loop {
-            let answered = self.answered.notified();
+            let ended = self.ended.notified();
             if self.waiting().tasks.is_empty() {
                 return;
             }
-            answered.await;
+            ended.await;
         }
     }
 
@@ -219,7 +235,7 @@ impl Link {
         match message {
             FromHelper::Done { number, result } => {
                 let pending = self.waiting().tasks.remove(&number);
-                self.answered.notify_one();
+                self.ended.notify_one();
                 // Whoever asked may have left.
                 let _ = pending.map(|Pending { answer, .. }| {
                     answer.send(result.map(|answer| (answer, secrets.into_iter().next())))
@@ -235,13 +251,18 @@ impl Link {
         }
     }
 
-    fn expect(&self, number: u64, pending: Pending) -> Result<(), Lost> {
+    fn expect(&self, expect: impl FnOnce(&mut Waiting)) -> Result<(), Lost> {
         let mut waiting = self.waiting();
         if waiting.over {
             return Err(Lost::Helper);
         }
-        waiting.tasks.insert(number, pending);
+        expect(&mut waiting);
         Ok(())
+    }
+
+    /// Until when a patient task may let others wait, if there is one on its way.
+    fn patience(&self) -> Option<Instant> {
+        self.waiting().tasks.values().filter_map(|pending| pending.patience).max()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -250,20 +271,20 @@ impl Link {
 }
 
 /// Breaks the link when a message was begun and not ended.
-struct Whole<'l> {
+struct Begun<'l> {
     link: &'l Link,
-    is_whole: bool,
+    is_begun: bool,
 }
 
-impl Drop for Whole<'_> {
+impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        if !self.is_whole {
+        if self.is_begun {
             self.link.give_up();
         }
     }
 }
 
-/// Takes back a task that was not sent after all.
+/// Takes back what was not sent after all.
 struct Unsent<'l> {
     link: &'l Link,
     number: Option<u64>,
@@ -271,9 +292,12 @@ struct Unsent<'l> {
 
 impl Drop for Unsent<'_> {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.link.waiting().tasks.remove(&number);
-        }
+        let Some(number) = self.number else { return };
+        let mut waiting = self.link.waiting();
+        waiting.looks.remove(&number);
+        waiting.tasks.remove(&number);
+        drop(waiting);
+        self.link.ended.notify_one();
     }
 }
 
@@ -282,31 +306,46 @@ struct Wait {
     link: Arc<Link>,
     ended: Option<oneshot::Receiver<Ended>>,
     end: Instant,
+    limit: Duration,
 }
 
 impl Wait {
+    fn new(link: &Arc<Link>, ended: oneshot::Receiver<Ended>, limit: Duration) -> Self {
+        Self { link: Arc::clone(link), ended: Some(ended), end: Instant::now() + limit, limit }
+    }
+
     async fn ended(mut self) -> Result<Ended, Lost> {
-        let Some(ended) = self.ended.as_mut() else { return Err(Lost::Helper) };
-        let result = timeout_at(self.end, ended).await;
+        let result = self.answer().await;
         self.ended = None;
-        match result {
-            Ok(answer) => answer.map_err(|_| Lost::Helper),
-            Err(_) => {
-                self.link.give_up_late();
-                Err(Lost::Late)
+        result
+    }
+
+    async fn answer(&mut self) -> Result<Ended, Lost> {
+        let Some(ended) = self.ended.as_mut() else { return Err(Lost::Helper) };
+        loop {
+            if let Ok(answer) = timeout_at(self.end, &mut *ended).await {
+                return answer.map_err(|_| Lost::Helper);
+            }
+            match self.link.patience().filter(|until| *until > self.end) {
+                Some(until) => self.end = until + self.limit,
+                None => break,
             }
         }
+        self.link.give_up_late();
+        Err(Lost::Late)
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
         let Some(ended) = self.ended.take() else { return };
-        let (link, end) = (Arc::clone(&self.link), self.end);
-        tokio::spawn(async move {
-            if timeout_at(end, ended).await.is_err() {
-                link.give_up_late();
-            }
-        });
+        // Without a runtime nothing goes on, nor does the helper.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let wait =
+            Self { link: Arc::clone(&self.link), ended: Some(ended), end: self.end, limit: self.limit };
+        runtime.spawn(wait.ended());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,7 +155,8 @@ impl Provider {
 impl Drop for Provider {
     fn drop(&mut self) {
         self.supervisor.abort();
-        self.shared.tokens.all_gone();
+        // The supervisor may be at work at this moment: nothing that it still hears counts.
+        self.shared.tokens.close();
     }
 }
 
@@ -165,8 +166,6 @@ impl Shared {
         loop {
             let began = Instant::now();
             let lost = self.live().await;
-            self.tokens.all_gone();
-            *lock(&self.link) = None;
             self.had_its_chance.send_replace(true);
             if lost.is_wanted() {
                 info!("the helper is started anew: {lost}");
@@ -207,6 +206,9 @@ impl Shared {
         let link = Arc::new(Link::new(stream));
         let ended = self.serve(&link, readers).await;
         link.close();
+        // Before the process is waited for: nobody can do anything with them any more.
+        *lock(&self.link) = None;
+        self.tokens.all_gone();
         let status = process.end().await;
         match ended {
             Ending::Helper(_) => Ending::Helper(status),
@@ -232,10 +234,16 @@ impl Shared {
     /// Hears what the helper says, until it says nothing more.
     async fn listen(&self, link: &Arc<Link>) -> Ending {
         let mut inbox = Reader::new();
+        let mut is_ready = false;
         loop {
             match link.news(&mut inbox).await {
                 Ok(Some(FromHelper::Unusable(fault))) => return Ending::NotStarted(fault.to_string()),
-                Ok(Some(message)) => self.hear(link, message).await,
+                Ok(Some(FromHelper::Ready { threads, library })) if !is_ready => {
+                    is_ready = true;
+                    self.ready(link, threads, library);
+                }
+                Ok(Some(message)) if is_ready => self.hear(link, message).await,
+                Ok(Some(_)) => return Ending::Nonsense("it is not ready and speaks of tokens".to_owned()),
                 Ok(None) if link.is_late() => return Ending::Late,
                 Ok(None) => return Ending::Helper(String::new()),
                 Err(error) => return Ending::Nonsense(error.to_string()),
@@ -256,13 +264,14 @@ impl Shared {
         }
     }
 
+    fn ready(&self, link: &Arc<Link>, threads: usize, library: String) {
+        link.ready(threads);
+        *lock(&self.link) = Some(Arc::clone(link));
+        self.change(|state| state.library = Some(library));
+    }
+
     async fn hear(&self, link: &Arc<Link>, message: FromHelper) {
         match message {
-            FromHelper::Ready { threads, library } => {
-                link.ready(threads);
-                *lock(&self.link) = Some(Arc::clone(link));
-                self.change(|state| state.library = Some(library));
-            }
             FromHelper::Token(report) => {
                 let library = self.state.borrow().library.clone().unwrap_or_default();
                 self.tokens.report(report, library, &self.config, link).await;
@@ -272,7 +281,8 @@ impl Shared {
                 self.change(|state| state.phase = ProviderPhase::Serving);
                 self.had_its_chance.send_replace(true);
             }
-            FromHelper::Unusable(_) | FromHelper::Done { .. } => {}
+            // Said once, and answers to tasks are sorted out before.
+            FromHelper::Ready { .. } | FromHelper::Unusable(_) | FromHelper::Done { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
@@ -27,6 +27,9 @@ const MAX_LINE: u64 = 1000;
 
 /// The most lines of one helper that are logged.
 const MAX_LINES: usize = 500;
+
+/// The signal that ends a helper.
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
 
 /// A helper that runs.
 pub(super) struct Process {
@@ -82,11 +85,16 @@ impl Process {
     pub(super) async fn end(mut self) -> String {
         let Some(mut child) = self.child.take() else { return String::new() };
         let ended = spawn_blocking(move || {
-            // A helper whose socket is closed ends by itself; one that hangs does not.
+            // A helper whose socket is closed ends by itself; one that hangs does not. One that is dying keeps its own status.
             let by_itself = matches!(child.try_wait(), Ok(Some(_)));
             let _ = child.kill();
-            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            if by_itself { status } else { format!("{status}, ended by us") }
+            match child.wait() {
+                Ok(status) if !by_itself && status.signal() == Some(SIGKILL) => {
+                    format!("{status}, ended by us")
+                }
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            }
         });
         ended.await.unwrap_or_default()
     }

@@ -1,11 +1,12 @@
 //! The tokens that a provider has now, by slot: reports come in, insertions and facts go out.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::carrier::TokenCarrier;
 use super::link::Link;
@@ -17,11 +18,16 @@ use crate::pkcs11::wire::TokenReport;
 use crate::pkcs11::{LoginMode, ProviderConfig};
 use crate::token::Insertion;
 
+/// The most tokens of a provider: what its helper says beyond that is not heard.
+const MAX_TOKENS: usize = 256;
+
 /// The tokens of a provider.
 pub(super) struct Tokens {
     provider: Arc<str>,
     register: Arc<Register>,
     present: Mutex<HashMap<u64, Present>>,
+    /// Changed and read under the lock of `present`.
+    is_closed: AtomicBool,
 }
 
 struct Present {
@@ -32,7 +38,7 @@ struct Present {
 
 impl Tokens {
     pub(super) fn new(provider: Arc<str>, register: Arc<Register>) -> Self {
-        Self { provider, register, present: Mutex::default() }
+        Self { provider, register, present: Mutex::default(), is_closed: AtomicBool::new(false) }
     }
 
     /// What a helper says of a token: it is there, or is not what it was.
@@ -73,8 +79,21 @@ impl Tokens {
 
     /// All slots are empty.
     pub(super) fn all_gone(&self) {
-        let all: Vec<_> = self.present().drain().collect();
-        for (_, present) in all {
+        let all = std::mem::take(&mut *self.present());
+        self.depart(all);
+    }
+
+    /// All slots are empty for good.
+    pub(super) fn close(&self) {
+        let mut present = self.present();
+        self.is_closed.store(true, Ordering::Relaxed);
+        let all = std::mem::take(&mut *present);
+        drop(present);
+        self.depart(all);
+    }
+
+    fn depart(&self, all: HashMap<u64, Present>) {
+        for present in all.into_values() {
             self.register.depart(present.insertion);
         }
     }
@@ -102,6 +121,13 @@ impl Tokens {
         let carrier = TokenCarrier::new(Arc::clone(link), slot, known.subscribe(), login, config.limits);
         // Under the lock, so that who hears of the token finds it here, too.
         let mut present = self.present();
+        if self.is_closed.load(Ordering::Relaxed) {
+            return;
+        }
+        if present.len() >= MAX_TOKENS {
+            warn!(slot, "more than {MAX_TOKENS} tokens: this one is left alone");
+            return;
+        }
         let insertion = self.register.arrive_token(facts.subscribe(), Arc::new(carrier));
         present.insert(slot, Present { insertion, facts, known });
     }
