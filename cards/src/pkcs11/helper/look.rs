@@ -9,6 +9,7 @@ use cryptoki_sys::*;
 use super::sys::module::Refusal;
 use super::token::{Identity, Token, text};
 use super::{Helper, hold, memory, opening, sys};
+use crate::pkcs11::opensc::is_in_reader;
 use crate::pkcs11::wire::{FromHelper, User};
 
 /// Between two looks, whatever is configured: the least.
@@ -111,7 +112,7 @@ impl<'a> Watcher<'a> {
             return Ok(());
         }
         let description = text(&place.slotDescription);
-        if helper.opening.without_readers.iter().any(|reader| description.starts_with(reader.as_str())) {
+        if helper.opening.without_readers.iter().any(|reader| is_in_reader(&description, reader)) {
             return Ok(());
         }
         let info = helper.module.token(slot)?;

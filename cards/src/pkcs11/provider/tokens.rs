@@ -13,6 +13,7 @@ use super::link::Link;
 use super::lock;
 use crate::deck::Register;
 use crate::pkcs11::facts::Facts;
+use crate::pkcs11::opensc::is_in_reader;
 use crate::pkcs11::pairing::{self, Known, Pairing};
 use crate::pkcs11::wire::TokenReport;
 use crate::pkcs11::{LoginMode, ProviderConfig};
@@ -104,7 +105,7 @@ impl Tokens {
 
     /// Whether one of the tokens is in this reader.
     pub(super) fn has_slot_at(&self, reader: &str) -> bool {
-        self.present().values().any(|present| present.facts.borrow().slot_description.starts_with(reader))
+        self.present().values().any(|present| is_in_reader(&present.facts.borrow().slot_description, reader))
     }
 
     fn changed(&self, slot: u64, known: Known) {
