@@ -199,8 +199,9 @@ impl Token {
         let candidates =
             || state.objects.keys.iter().filter(|known| known.private && known.key_type == key.key_type);
         let same = |known: &&_| is_same(known, key);
-        let found = candidates().find(|known| Some(known.handle) == key.handle);
-        let found = found.or_else(|| candidates().filter(same).find(|known| known.label == key.label));
+        let named = || candidates().filter(same).filter(|known| known.label == key.label);
+        // A module that begins anew gives handles anew, perhaps of other keys: alone they say nothing.
+        let found = named().find(|known| Some(known.handle) == key.handle).or_else(|| named().next());
         found.or_else(|| candidates().find(same)).map(|known| (known.handle, known.always_authenticate))
     }
 
