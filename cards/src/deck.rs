@@ -312,6 +312,12 @@ impl Deck {
         self.inner.register.readers()
     }
 
+    /// Where tokens arrive and depart.
+    #[cfg(test)]
+    pub(crate) fn register(&self) -> &Arc<Register> {
+        &self.inner.register
+    }
+
     /// What happens from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<DeckEvent> {
