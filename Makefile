@@ -53,8 +53,8 @@ check-debian13: ## the same with GnuPG 2.4 and OpenSSH 10, in a folder with Debi
 checked:
 	@.ci/check $(SYSTEMS)
 
-docs: ## write docs/protocol.md and the manual page anew, from the tables, the transcripts and agent/tests/protocol/
-	$(CARGO) test --locked -p claviger --test protocol -- --ignored write_the_documents
+docs: ## write docs/protocol.md, the manual page and the table of docs/tokens.md anew, from tables, transcripts and tests
+	$(CARGO) test --locked -p claviger --test protocol --test tokens -- --ignored write_the_documents
 
 bench: ## APDUs and times beside GnuPG's own scdaemon, and beside gnupg-pkcs11-scd with tokens, as tables
 	@.ci/deps build demo check

@@ -35,8 +35,8 @@ pub(super) static COMMANDS: &[Command] = &[
 ];
 
 const HELP_PKSIGN: &str = "\
-PKSIGN [--hash=md5|sha1|rmd160|sha224|sha256|sha384|sha512|none]
-       [--pss] <keyid>
+PKSIGN [--hash=md5|sha1|rmd160|sha224|sha256|sha384|sha512|none] <keyid>
+PKSIGN --pss [--hash=<name>] <keyid>
 
 Sign what SETDATA has set: a digest, or a DigestInfo of the hash in
 --hash (SHA-1 if it is not given). KEYID is a keygrip, OPENPGP.1,

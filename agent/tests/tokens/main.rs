@@ -12,4 +12,5 @@ mod incumbent;
 mod kinds;
 mod matrix;
 mod neighbours;
+mod pulled;
 mod ways;
