@@ -94,14 +94,27 @@ impl Token {
         if all {
             state.objects = Objects::default();
         }
+        match self.read(&helper.module, state) {
+            Err(refusal) if is_lost(&refusal) => {
+                // The sessions ended without us, and the login with them: it is read once more, in a new one.
+                (state.idle, state.user, state.objects) = (Vec::new(), None, Objects::default());
+                self.read(&helper.module, state)?;
+            }
+            read => read?,
+        }
+        state.seen_private |= state.user == Some(User::User) || state.info.flags & CKF_LOGIN_REQUIRED == 0;
+        self.announce(helper, state);
+        Ok(())
+    }
+
+    /// Reads the objects that are new.
+    fn read(&self, module: &Arc<Module>, state: &mut State) -> Result<(), Refusal> {
         let anchor = match state.anchor.take() {
             Some(anchor) => anchor,
-            None => Session::open(&helper.module, self.slot, false)?,
+            None => Session::open(module, self.slot, false)?,
         };
         state.objects.update(&anchor)?;
         state.anchor = Some(anchor);
-        state.seen_private |= state.user == Some(User::User) || state.info.flags & CKF_LOGIN_REQUIRED == 0;
-        self.announce(helper, state);
         Ok(())
     }
 
