@@ -1,10 +1,10 @@
 //! The register of what is present: tokens by insertion, newest first, and the readers they sit in.
 //!
 //! ```text
-//!   reader::pcsc   ─┐ arrive / depart          ┌─► worker thread (one per card)
-//!   reader::socket ─┴────► Register ── spawns ─┘
-//!                             ▲ tokens, events
-//!   agent ── scan ── Deck ────┘
+//!   reader::pcsc     ─┐ arrive / depart          ┌─► worker thread (one per card)
+//!   reader::socket   ─┼────► Register ── spawns ─┘
+//!   pkcs11::provider ─┘         ▲ tokens, events
+//!   agent ── scan ── Deck ──────┘
 //! ```
 //!
 //! Nothing is touched before the first [`Deck::scan`]. Afterwards presence comes by events of the reader layer; a scan
@@ -310,6 +310,12 @@ impl Deck {
     #[must_use]
     pub fn readers(&self) -> Vec<String> {
         self.inner.register.readers()
+    }
+
+    /// Where tokens arrive and depart.
+    #[cfg(test)]
+    pub(crate) fn register(&self) -> &Arc<Register> {
+        &self.inner.register
     }
 
     /// What happens from now on.

@@ -1,15 +1,19 @@
 //! What holds keys: OpenPGP cards and PKCS#11 tokens. Knows no Assuan and asks no person.
 //!
 //! ```text
-//!   agent ── submit(Job) ──► TokenHandle ── bounded queue ──► worker thread ── Token ──► reader
-//!         ◄── Outcome ──────                                   one per card             PC/SC | socket
+//!                                     ┌── bounded queue ──► worker thread ── Token ──► reader
+//!   agent ── submit(Job) ──► TokenHandle                     one per card             PC/SC | socket
+//!         ◄── Outcome ──────          └── frames ══► helper process ── PKCS#11 ──► module
+//!                                                     one per provider
 //! ```
 //!
 //! - The [`deck`] is the one register of what is present; tokens come and go there.
-//! - A [`token::Job`] goes into a token's queue and comes back as an [`token::Outcome`]: done, or a PIN is needed. No
-//!   callback leads out of the worker and no worker waits for a PIN.
-//! - An *insertion* is one stay of one card in one reader. A PIN belongs to an insertion, never to a serial number.
-//! - *Slots* are the three keys of an OpenPGP card: signing, decryption, authentication.
+//! - A [`token::Job`] goes to a token and comes back as an [`token::Outcome`]: done, or a PIN is needed. No callback leads
+//!   out of a worker or a helper, and neither waits for a PIN.
+//! - An *insertion* is one stay of one card or token. A PIN belongs to an insertion, never to a serial number.
+//! - *Slots* are the three keys of an OpenPGP card: signing, decryption, authentication. PKCS#11's slots are places for
+//!   tokens and are met in [`pkcs11`] only.
+//! - A *provider* is a PKCS#11 module, which is loaded by a *helper*: a process that does nothing else ([`pkcs11::helper`]).
 
 // Not `forbid`: pkcs11/helper/sys calls C functions, in a process that does nothing else.
 #![deny(unsafe_code)]

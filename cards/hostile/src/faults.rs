@@ -4,7 +4,7 @@ use std::ptr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use cryptoki_sys::{CK_BYTE, CK_RV, CK_ULONG, CKR_DEVICE_ERROR};
+use cryptoki_sys::{CK_BYTE, CK_RV, CK_ULONG, CKR_DEVICE_ERROR, CKR_SESSION_HANDLE_INVALID};
 
 use crate::plan::{self, Fault};
 
@@ -32,6 +32,7 @@ pub(crate) fn strike(function: &str) -> Result<Spoil, CK_RV> {
         },
         Some(Fault::Exit) => std::process::exit(0),
         Some(Fault::Refuse) => return Err(CKR_DEVICE_ERROR),
+        Some(Fault::Lose) => return Err(CKR_SESSION_HANDLE_INVALID),
         Some(Fault::Lengths) => return Ok(Spoil::Lengths),
         Some(Fault::Garbage) => return Ok(Spoil::Garbage),
         Some(Fault::Descriptors) => close_all(),

@@ -1,12 +1,12 @@
 //! A PKCS#11 module that does its worst, for tests. It passes every call on to a real module, and at a random one it
-//! crashes, sleeps for ever, exits, refuses, gives wrong lengths or garbage, closes descriptors that it does not own, or
-//! leaks. What it does, and with which seed, is said on standard error.
+//! crashes, sleeps for ever, exits, refuses, loses its session, gives wrong lengths or garbage, closes descriptors that it
+//! does not own, or leaks. What it does, and with which seed, is said on standard error.
 //!
 //! | variable | says |
 //! |---|---|
 //! | `HOSTILE_MODULE` | the real module |
 //! | `HOSTILE_SEED` | the seed; otherwise the time |
-//! | `HOSTILE_FAULTS` | which of `crash sleep exit refuse lengths garbage descriptors leak`; otherwise all |
+//! | `HOSTILE_FAULTS` | which of `crash sleep exit refuse lose lengths garbage descriptors leak`; otherwise all |
 //! | `HOSTILE_FUNCTION` | only calls of this function count |
 //! | `HOSTILE_CALL` | at the call with this number, counted from 1, and only once; otherwise at a random one, again and again; 0 is never |
 //! | `HOSTILE_WITHIN` | a random one of so many calls; otherwise of 300 |

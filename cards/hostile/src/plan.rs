@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Exit,
     /// Says `CKR_DEVICE_ERROR` and does nothing.
     Refuse,
+    /// Says `CKR_SESSION_HANDLE_INVALID` and does nothing.
+    Lose,
     /// Says something wrong of the length of what it gives.
     Lengths,
     /// Gives octets that mean nothing.
@@ -27,11 +29,12 @@ pub(crate) enum Fault {
 }
 
 /// All of them, by name.
-const FAULTS: [(&str, Fault); 8] = [
+const FAULTS: [(&str, Fault); 9] = [
     ("crash", Fault::Crash),
     ("sleep", Fault::Sleep),
     ("exit", Fault::Exit),
     ("refuse", Fault::Refuse),
+    ("lose", Fault::Lose),
     ("lengths", Fault::Lengths),
     ("garbage", Fault::Garbage),
     ("descriptors", Fault::Descriptors),

@@ -141,3 +141,103 @@ fn converted(attributes: Vec<template::Attribute>) -> (Vec<Attribute>, Vec<Secre
     });
     (travelling.collect(), secrets)
 }
+
+#[cfg(test)]
+mod tests {
+    use claviger_keys::{Curve, EccSecret, PublicKey, SecretMaterial};
+
+    use super::*;
+    use crate::pkcs11::pairing::sample;
+
+    const CKM_EC_EDWARDS_KEY_PAIR_GEN: u64 = 0x1055;
+
+    fn named_key() -> ObjectName {
+        ObjectName { id: vec![7], label: "key".to_owned() }
+    }
+
+    /// A token's facts with these mechanisms.
+    fn facts(mechanisms: &[u64]) -> std::sync::Arc<Facts> {
+        sample::token("rsa2048", mechanisms).0.facts
+    }
+
+    /// The value of an attribute that is there once.
+    fn value(attributes: &[Attribute], kind: u64) -> Option<&AttributeValue> {
+        let mut found = attributes.iter().filter(|attribute| attribute.kind == kind);
+        let value = found.next().map(|attribute| &attribute.value);
+        assert!(found.next().is_none(), "{kind:#x} twice: {attributes:?}");
+        value
+    }
+
+    fn truths(attributes: &[Attribute], kinds: &[u64]) -> Vec<Option<bool>> {
+        let truth = |kind: &u64| match value(attributes, *kind) {
+            Some(AttributeValue::Bool(truth)) => Some(*truth),
+            None => None,
+            other => panic!("{other:?}"),
+        };
+        kinds.iter().map(truth).collect()
+    }
+
+    #[test]
+    fn a_new_key_stays_on_its_token_and_is_for_what_was_asked() {
+        let usage = Usage { sign: true, ..Usage::default() };
+        let kind = NewKey::Ecc(Curve::Ed25519);
+        let facts = facts(&[CKM_EC_EDWARDS_KEY_PAIR_GEN]);
+        let plan = generate(&facts, kind, &named_key(), usage, CurveSpelling::Name);
+        assert!(plan.patient && plan.secrets.is_empty() && plan.ending == Ending::NewKey);
+        let Task::Generate { mechanism, public, private } = plan.task else { panic!("{:?}", plan.task) };
+        assert_eq!(mechanism, CKM_EC_EDWARDS_KEY_PAIR_GEN);
+        let hidden = [CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_EXTRACTABLE];
+        assert_eq!(truths(&private, &hidden), [Some(true), Some(true), Some(true), Some(false)]);
+        assert_eq!(truths(&public, &hidden), [Some(true), Some(false), None, None]);
+        let uses = [CKA_SIGN, CKA_DECRYPT, CKA_DERIVE];
+        assert_eq!(truths(&private, &uses), [Some(true), Some(false), None]);
+        assert_eq!(truths(&public, &[CKA_VERIFY, CKA_ENCRYPT, CKA_DERIVE]), [Some(true), Some(false), None]);
+        for half in [&public, &private] {
+            assert_eq!(value(half, CKA_ID), Some(&AttributeValue::Octets(vec![7])));
+            assert_eq!(value(half, CKA_LABEL), Some(&AttributeValue::Octets(b"key".to_vec())));
+        }
+    }
+
+    #[test]
+    fn a_key_for_agreement_says_so_in_both_halves() {
+        let usage = Usage { derive: true, ..Usage::default() };
+        let kind = NewKey::Ecc(Curve::NistP256);
+        let plan = generate(&facts(&[]), kind, &named_key(), usage, CurveSpelling::Name);
+        let Task::Generate { public, private, .. } = plan.task else { panic!("{:?}", plan.task) };
+        assert_eq!(
+            (truths(&public, &[CKA_DERIVE]), truths(&private, &[CKA_DERIVE])),
+            (vec![Some(true)], vec![Some(true)])
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_written_travels_beside_the_message() {
+        let PublicKey::Ecc(public) = PublicKey::ecc(Curve::Ed25519, &[7; 32]).unwrap() else {
+            panic!("no curve")
+        };
+        let secret = EccSecret::new(public, &[9; 32]).unwrap();
+        let key = SecretKey::new(SecretMaterial::Ecc(secret), 0, None);
+        let (facts, usage) = (facts(&[]), Usage { sign: true, ..Usage::default() });
+        let plan = import_private(&facts, &key, &named_key(), usage).unwrap();
+        assert_eq!(plan.secrets.iter().map(Secret::as_bytes).collect::<Vec<_>>(), [[9; 32]]);
+        assert!(!format!("{:?}", plan.task).contains("9, 9, 9"), "{:?}", plan.task);
+        let Task::Create(attributes) = plan.task else { panic!("{:?}", plan.task) };
+        assert_eq!(value(&attributes, CKA_CLASS), Some(&AttributeValue::Ulong(CKO_PRIVATE_KEY)));
+        assert_eq!(attributes.iter().filter(|it| it.value == AttributeValue::Secret).count(), 1);
+        let plan = import_public(&facts, &key, &named_key(), usage);
+        let Task::Create(attributes) = plan.task else { panic!("{:?}", plan.task) };
+        assert_eq!(value(&attributes, CKA_CLASS), Some(&AttributeValue::Ulong(CKO_PUBLIC_KEY)));
+        assert!(plan.secrets.is_empty() && attributes.iter().all(|it| it.value != AttributeValue::Secret));
+    }
+
+    #[test]
+    fn a_certificate_is_for_everybody_and_has_to_be_one() {
+        let certificate = sample::x509("rsa2048");
+        let plan = put_certificate(certificate.der(), &named_key()).unwrap();
+        let Task::Create(attributes) = plan.task else { panic!("{:?}", plan.task) };
+        assert_eq!(truths(&attributes, &[CKA_TOKEN, CKA_PRIVATE]), [Some(true), Some(false)]);
+        assert_eq!(value(&attributes, CKA_CLASS), Some(&AttributeValue::Ulong(1)));
+        let refused = put_certificate(b"no certificate", &named_key());
+        assert!(matches!(refused, Err(TokenError::BadValue(_))), "{refused:?}");
+    }
+}

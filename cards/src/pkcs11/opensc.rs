@@ -19,6 +19,15 @@ pub fn opensc_conf(existing: &str, ignored_readers: &[String]) -> String {
     }
 }
 
+/// The octets of a slot's description in PKCS#11; a longer name is cut, and blanks at its end are lost.
+const DESCRIPTION: usize = 64;
+
+/// Whether a slot with this description is in this reader: the reader's name is what such modules describe it by.
+pub(super) fn is_in_reader(description: &str, reader: &str) -> bool {
+    let cut = reader.get(..DESCRIPTION).unwrap_or(reader).trim_end();
+    !cut.is_empty() && description.starts_with(cut)
+}
+
 /// A reader's name as OpenSC's configuration has texts. There is no escape: of a name with a quotation mark the longest part
 /// has to do.
 fn quoted(name: &str) -> Option<String> {
@@ -139,6 +148,19 @@ mod tests {
         );
         assert_eq!(opensc_conf("as it was", &[]), "as it was");
         assert_eq!(opensc_conf("as it was", &["\"".to_owned()]), "as it was");
+    }
+
+    #[test]
+    fn a_slot_is_known_by_its_reader_s_name_even_if_that_is_cut() {
+        let long = format!("{} 00 00", "A reader with a name".repeat(4));
+        assert!(
+            is_in_reader("Reader 00 00", "Reader 00 00")
+                && is_in_reader("Reader 00 00 (PIN)", "Reader 00 00")
+        );
+        assert!(
+            is_in_reader(&long[..64], &long) && is_in_reader(&long[..63], &format!("{} {long}", &long[..63]))
+        );
+        assert!(!is_in_reader("Reader 00 01", "Reader 00 00") && !is_in_reader("Reader", ""));
     }
 
     #[test]

@@ -101,6 +101,35 @@ fn a_signature_that_fails_is_not_made_again() {
 }
 
 #[test]
+fn where_a_session_has_ended_what_is_read_is_read_once_more() {
+    let world = World::new();
+    for (function, task) in [
+        ("C_GenerateRandom", Task::Random { length: 4 }),
+        ("C_GetAttributeValue", Task::Enumerate),
+        ("C_FindObjects", Task::Enumerate),
+    ] {
+        // The first look has been, and took some calls.
+        let orders =
+            |call| [("HOSTILE_FAULTS", "lose"), ("HOSTILE_FUNCTION", function), ("HOSTILE_CALL", call)];
+        for call in ["1", "6"] {
+            let environment = world.environment(&orders(call));
+            let mut client = Client::start(opening(hostile_module::path()), &environment);
+            for _ in 0..4 {
+                client.try_task(world.slot, None, task.clone(), &[]).unwrap().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_signature_is_not_asked_for_again_where_a_session_has_ended() {
+    let world = World::new();
+    let mut client = world.signing("lose", &[]);
+    let fault = client.task(world.slot, world.task.clone()).unwrap_err();
+    assert!(matches!(&fault, Fault::Module { function, .. } if function == "C_Sign"), "{fault:?}");
+}
+
+#[test]
 fn wrong_lengths_are_an_error_or_an_answer_within_bounds() {
     let world = World::new();
     for seed in 0..8 {

@@ -40,8 +40,9 @@ async fn prepared(softhsm: &SoftHsm, label: &str) -> PublicKey {
     generate(&token, P256, 1).await
 }
 
-/// What becomes of a signature at whose `C_Sign` the module does this; and the deck.
-async fn at_sign(fault: &str) -> (TokenError, Deck, TokenHandle, PublicKey) {
+/// What becomes of a signature at whose `C_Sign` the module does this; with what has to live
+/// meanwhile.
+async fn at_sign(fault: &str) -> (SoftHsm, TokenError, Deck, TokenHandle, PublicKey) {
     let softhsm = SoftHsm::with(&["one"]);
     let key = prepared(&softhsm, "one").await;
     let orders = [("HOSTILE_FAULTS", fault), ("HOSTILE_FUNCTION", "C_Sign"), ("HOSTILE_CALL", "1")];
@@ -49,14 +50,12 @@ async fn at_sign(fault: &str) -> (TokenError, Deck, TokenHandle, PublicKey) {
     let before = token(&deck, "one").await;
     unlock(&before).await;
     let error = timeout(PATIENCE, sign(&before, &key)).await.unwrap().unwrap_err();
-    // The tokens' files have to outlive the deck.
-    std::mem::forget(softhsm);
-    (error, deck, before, key)
+    (softhsm, error, deck, before, key)
 }
 
 #[tokio::test]
 async fn an_operation_that_hangs_costs_the_helper_its_life() {
-    let (error, deck, before, _) = at_sign("sleep").await;
+    let (_softhsm, error, deck, before, _) = at_sign("sleep").await;
     assert!(matches!(error, TokenError::Silent), "{error}");
     timeout(PATIENCE, before.removed()).await.unwrap();
     let after = token(&deck, "one").await;
@@ -68,7 +67,7 @@ async fn an_operation_that_hangs_costs_the_helper_its_life() {
 #[tokio::test]
 async fn a_crash_is_a_token_that_is_gone_and_no_signature_is_tried_twice() {
     for fault in ["crash", "exit"] {
-        let (error, deck, before, _) = at_sign(fault).await;
+        let (_softhsm, error, deck, before, _) = at_sign(fault).await;
         assert!(matches!(error, TokenError::Gone), "{fault}: {error}");
         timeout(PATIENCE, before.removed()).await.unwrap();
         token(&deck, "one").await;
@@ -78,7 +77,7 @@ async fn a_crash_is_a_token_that_is_gone_and_no_signature_is_tried_twice() {
 
 #[tokio::test]
 async fn a_refusal_is_an_error_of_the_module_and_the_token_stays() {
-    let (error, _deck, before, key) = at_sign("refuse").await;
+    let (_softhsm, error, _deck, before, key) = at_sign("refuse").await;
     assert!(matches!(error, TokenError::Module { .. } | TokenError::Gone), "{error}");
     if before.is_present() {
         unlock(&before).await;

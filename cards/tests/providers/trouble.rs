@@ -149,6 +149,8 @@ async fn a_helper_that_talks_nonsense_is_ended() {
         "printf '\\377\\377\\377\\377\\0\\0\\0\\0'",
         "yes",
         "printf '\\0\\0\\0\\1\\0\\0\\0\\0\\77'",
+        // A look that is over (`Looked`), before it is ready.
+        "printf '\\0\\0\\0\\2\\0\\0\\0\\0\\4\\0'",
     ] {
         let deck = deck_of_shell(&format!("{nonsense} >&0; exec sleep 1000"), Duration::from_secs(30));
         timeout(PATIENCE, deck.scan()).await.unwrap().unwrap();

@@ -9,6 +9,7 @@ use cryptoki_sys::*;
 use super::sys::module::Refusal;
 use super::token::{Identity, Token, text};
 use super::{Helper, hold, memory, opening, sys};
+use crate::pkcs11::opensc::is_in_reader;
 use crate::pkcs11::wire::{FromHelper, User};
 
 /// Between two looks, whatever is configured: the least.
@@ -111,7 +112,7 @@ impl<'a> Watcher<'a> {
             return Ok(());
         }
         let description = text(&place.slotDescription);
-        if helper.opening.without_readers.iter().any(|reader| description.starts_with(reader.as_str())) {
+        if helper.opening.without_readers.iter().any(|reader| is_in_reader(&description, reader)) {
             return Ok(());
         }
         let info = helper.module.token(slot)?;
@@ -152,12 +153,23 @@ impl<'a> Watcher<'a> {
         // It may not have been initialised, if it could not be the last time.
         let _ = self.helper.module.finalize();
         let begun = opening::initialize(&self.helper.module, &self.helper.opening);
+        if begun.is_ok() {
+            // Before tasks go on: no token that is there is to be missed by one.
+            known.keys().for_each(|slot| self.look_again(*slot));
+        }
         drop(alone);
         if begun.is_ok() {
             self.look(true);
         }
         for token in known.into_values().filter(|token| self.helper.token(token.slot).is_none()) {
             self.helper.miss(&token);
+        }
+    }
+
+    /// Looks for a token where it was.
+    fn look_again(&mut self, slot: CK_SLOT_ID) {
+        if self.look_at(slot, true).is_err() {
+            hold(&self.helper.tokens).remove(&slot);
         }
     }
 

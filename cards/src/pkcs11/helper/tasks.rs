@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use claviger_secret::Secret;
 
 use super::faults::DOUBTFUL;
-use super::token::{Token, login_needed};
+use super::sys::session::Session;
+use super::token::{Token, is_lost, login_needed};
 use super::{Helper, keys, login, pins, writing};
 use crate::pkcs11::wire::{Answer, Fault, Login, Task, User};
 
@@ -151,8 +152,16 @@ impl Job<'_> {
     }
 
     fn random(&self, length: usize) -> Outcome {
-        let session = self.token.session(&self.helper.module)?;
-        let octets = session.random(length.min(MAX_RANDOM))?;
+        let (module, length) = (&self.helper.module, length.min(MAX_RANDOM));
+        let session = self.token.session(module)?;
+        let (session, octets) = match session.random(length) {
+            Err(refusal) if is_lost(&refusal) => {
+                let session = Session::open(module, self.token.slot, false)?;
+                let octets = session.random(length)?;
+                (session, octets)
+            }
+            octets => (session, octets?),
+        };
         self.token.give_back(session);
         Ok((Answer::Random(octets), None))
     }

@@ -94,14 +94,27 @@ impl Token {
         if all {
             state.objects = Objects::default();
         }
+        match self.read(&helper.module, state) {
+            Err(refusal) if is_lost(&refusal) => {
+                // The sessions ended without us, and the login with them: it is read once more, in a new one.
+                (state.idle, state.user, state.objects) = (Vec::new(), None, Objects::default());
+                self.read(&helper.module, state)?;
+            }
+            read => read?,
+        }
+        state.seen_private |= state.user == Some(User::User) || state.info.flags & CKF_LOGIN_REQUIRED == 0;
+        self.announce(helper, state);
+        Ok(())
+    }
+
+    /// Reads the objects that are new.
+    fn read(&self, module: &Arc<Module>, state: &mut State) -> Result<(), Refusal> {
         let anchor = match state.anchor.take() {
             Some(anchor) => anchor,
-            None => Session::open(&helper.module, self.slot, false)?,
+            None => Session::open(module, self.slot, false)?,
         };
         state.objects.update(&anchor)?;
         state.anchor = Some(anchor);
-        state.seen_private |= state.user == Some(User::User) || state.info.flags & CKF_LOGIN_REQUIRED == 0;
-        self.announce(helper, state);
         Ok(())
     }
 
@@ -199,8 +212,9 @@ impl Token {
         let candidates =
             || state.objects.keys.iter().filter(|known| known.private && known.key_type == key.key_type);
         let same = |known: &&_| is_same(known, key);
-        let found = candidates().find(|known| Some(known.handle) == key.handle);
-        let found = found.or_else(|| candidates().filter(same).find(|known| known.label == key.label));
+        let named = || candidates().filter(same).filter(|known| known.label == key.label);
+        // A module that begins anew gives handles anew, perhaps of other keys: alone they say nothing.
+        let found = named().find(|known| Some(known.handle) == key.handle).or_else(|| named().next());
         found.or_else(|| candidates().find(same)).map(|known| (known.handle, known.always_authenticate))
     }
 

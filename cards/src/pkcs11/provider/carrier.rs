@@ -179,3 +179,6 @@ fn error(fault: Fault, pin: PinRef) -> TokenError {
         Fault::LoginNeeded { .. } | Fault::WrongPin { .. } => TokenError::PinBlocked(pin),
     }
 }
+
+#[cfg(test)]
+mod tests;

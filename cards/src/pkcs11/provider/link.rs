@@ -348,4 +348,6 @@ impl Drop for Wait {
 }
 
 #[cfg(test)]
+pub(super) mod scripted;
+#[cfg(test)]
 mod tests;

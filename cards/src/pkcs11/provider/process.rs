@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use tracing::{Instrument as _, Span, debug, info};
 use crate::deck::HelperProgram;
 use crate::pkcs11::ProviderConfig;
 
-/// The longest line of a module that is kept for the log, in octets; the rest of it is dropped.
+/// The longest line of a module in the log, in octets; a longer one becomes several.
 const MAX_LINE: u64 = 1000;
 
 /// The most lines of one helper that are logged.
@@ -129,18 +129,49 @@ fn command(
 }
 
 /// What the module, or the helper, says on standard error goes into the log, as long as it is not too much.
-async fn log_words(words: pipe::Receiver) {
+async fn log_words(words: impl AsyncRead + Unpin) {
+    each_line(words, |line| info!("{line}")).await;
+    debug!("standard error closed");
+}
+
+/// Hears all to its end, so that nobody is kept from speaking, and says on as many lines as are logged.
+async fn each_line(words: impl AsyncRead + Unpin, mut say: impl FnMut(&str)) {
     let mut words = BufReader::new(words);
-    for line in 0.. {
+    for line in 0_usize.. {
         let mut octets = Vec::new();
         match (&mut words).take(MAX_LINE).read_until(b'\n', &mut octets).await {
             Ok(0) | Err(_) => return,
             Ok(_) if line < MAX_LINES => {
-                info!("{}", String::from_utf8_lossy(&octets).trim_end().escape_debug())
+                say(&String::from_utf8_lossy(&octets).trim_end().escape_debug().to_string());
             }
-            Ok(_) if line == MAX_LINES => info!("… and more, which is not logged"),
+            Ok(_) if line == MAX_LINES => say("… and more, which is not logged"),
             Ok(_) => {}
         }
     }
-    debug!("standard error closed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn said(words: &[u8]) -> Vec<String> {
+        let mut said = Vec::new();
+        each_line(words, |line| said.push(line.to_owned())).await;
+        said
+    }
+
+    #[tokio::test]
+    async fn a_module_s_words_are_shown_as_lines_without_power_over_the_log() {
+        assert_eq!(said(b"one\n\x1b[2Jtwo\t\xff\nrest").await, ["one", "\\u{1b}[2Jtwo\\t\u{fffd}", "rest"]);
+        assert_eq!(said(b"").await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn lines_have_a_longest_and_there_is_a_last() {
+        let long = said(&[b'x'; 2500]).await;
+        assert_eq!(long.iter().map(String::len).collect::<Vec<_>>(), [1000, 1000, 500]);
+        let many = said(&b"again\n".repeat(MAX_LINES + 100)).await;
+        assert_eq!(many.len(), MAX_LINES + 1);
+        assert_eq!(many.last().unwrap(), "… and more, which is not logged");
+    }
 }

@@ -13,6 +13,7 @@ use super::link::Link;
 use super::lock;
 use crate::deck::Register;
 use crate::pkcs11::facts::Facts;
+use crate::pkcs11::opensc::is_in_reader;
 use crate::pkcs11::pairing::{self, Known, Pairing};
 use crate::pkcs11::wire::TokenReport;
 use crate::pkcs11::{LoginMode, ProviderConfig};
@@ -104,7 +105,7 @@ impl Tokens {
 
     /// Whether one of the tokens is in this reader.
     pub(super) fn has_slot_at(&self, reader: &str) -> bool {
-        self.present().values().any(|present| present.facts.borrow().slot_description.starts_with(reader))
+        self.present().values().any(|present| is_in_reader(&present.facts.borrow().slot_description, reader))
     }
 
     fn changed(&self, slot: u64, known: Known) {
@@ -134,5 +135,68 @@ impl Tokens {
 
     fn present(&self) -> MutexGuard<'_, HashMap<u64, Present>> {
         lock(&self.present)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deck::{Deck, DeckConfig};
+    use crate::pkcs11::pairing::sample;
+    use crate::pkcs11::provider::link::scripted::linked;
+
+    /// The tokens of a provider, and the deck that shows them.
+    fn tokens() -> (Tokens, Deck) {
+        let deck = Deck::new(DeckConfig { pcsc: false, ..DeckConfig::default() });
+        (Tokens::new("test".into(), Arc::clone(deck.register())), deck)
+    }
+
+    async fn report(tokens: &Tokens, slot: u64, label: &str) {
+        let report = TokenReport { slot, label: label.to_owned(), ..sample::report(Vec::new(), Vec::new()) };
+        let config = ProviderConfig::new("test", "/module.so");
+        let (link, _) = linked(1);
+        tokens.report(report, String::new(), &config, &link).await;
+    }
+
+    fn labels(deck: &Deck) -> Vec<String> {
+        deck.tokens().iter().map(|token| token.pkcs11().unwrap().id.label.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_token_stays_the_same_until_another_is_in_its_slot() {
+        let (tokens, deck) = tokens();
+        report(&tokens, 1, "one").await;
+        let first = deck.tokens()[0].clone();
+        report(&tokens, 1, "one").await;
+        assert!(first.is_present() && deck.tokens().len() == 1);
+        report(&tokens, 1, "other").await;
+        assert!(!first.is_present());
+        assert_eq!(labels(&deck), ["other"]);
+        tokens.gone(1);
+        tokens.gone(1);
+        assert_eq!(labels(&deck), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_a_helper_still_says_behind_the_end_brings_no_token() {
+        let (tokens, deck) = tokens();
+        report(&tokens, 1, "one").await;
+        let first = deck.tokens()[0].clone();
+        tokens.close();
+        report(&tokens, 1, "one").await;
+        report(&tokens, 2, "two").await;
+        assert!(!first.is_present() && deck.tokens().is_empty() && tokens.count() == 0);
+    }
+
+    #[tokio::test]
+    async fn a_provider_has_not_more_than_so_many_tokens() {
+        let (tokens, deck) = tokens();
+        for slot in 0..=MAX_TOKENS as u64 {
+            report(&tokens, slot, "many").await;
+        }
+        assert_eq!((tokens.count(), deck.tokens().len()), (MAX_TOKENS, MAX_TOKENS));
+        tokens.gone(0);
+        report(&tokens, MAX_TOKENS as u64, "late").await;
+        assert_eq!(labels(&deck)[0], "late");
     }
 }

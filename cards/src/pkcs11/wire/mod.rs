@@ -62,6 +62,7 @@ pub enum FromHelper {
         /// Operations that may run at the same time: 1 where the module allows no threads.
         threads: usize,
         /// `libraryDescription`.
+        #[serde(deserialize_with = "limits::text")]
         library: String,
     },
     /// The module cannot be used; the helper ends.
@@ -93,14 +94,19 @@ pub struct TokenReport {
     /// Its slot.
     pub slot: u64,
     /// `slotDescription`, without padding.
+    #[serde(deserialize_with = "limits::text")]
     pub slot_description: String,
     /// `manufacturerID`, without padding.
+    #[serde(deserialize_with = "limits::text")]
     pub manufacturer: String,
     /// `model`.
+    #[serde(deserialize_with = "limits::text")]
     pub model: String,
     /// `serialNumber`.
+    #[serde(deserialize_with = "limits::text")]
     pub serial: String,
     /// `label`.
+    #[serde(deserialize_with = "limits::text")]
     pub label: String,
     /// `firmwareVersion`.
     pub firmware: (u8, u8),
