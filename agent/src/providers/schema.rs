@@ -136,7 +136,7 @@ pub(super) static PROVIDER: &[Key<Draft>] = keys! {
         "how many operations may run at the same time, where the module allows threads; 8 unless said"
         config.threads = threads Some;
     "start" "a time (seconds, or \"250ms\", \"30s\", \"5m\"; at most a day)"
-        "how long loading and the first look at the tokens may take: 10 seconds unless said"
+        "how long is waited for loading and the first look at the tokens: 10 seconds unless said"
         config.limits.start = time;
     "operation" "a time (seconds, or \"250ms\", \"30s\", \"5m\"; at most a day)"
         "how long an operation may take, also one that waits for a touch: 30 seconds unless said"

@@ -73,7 +73,8 @@ pub enum LoginMode {
 /// How long a provider may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderLimits {
-    /// Loading, initialising and the first look at its tokens.
+    /// How long those who look for tokens wait for loading, initialising and the first look. It may go on for an operation's time
+    /// longer, from each token on that it reports.
     pub start: Duration,
     /// One operation; also one that waits for a touch.
     pub operation: Duration,

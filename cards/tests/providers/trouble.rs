@@ -114,7 +114,7 @@ async fn a_token_that_is_taken_away_is_missed_and_found_again() {
 /// A deck with one provider whose helper is a shell command.
 fn deck_of_shell(command: &str, start: Duration) -> Deck {
     let mut config = ProviderConfig::new("shell", "/module.so");
-    config.limits.start = start;
+    (config.limits.start, config.limits.operation) = (start, start);
     Deck::new(DeckConfig {
         pcsc: false,
         providers: vec![config],

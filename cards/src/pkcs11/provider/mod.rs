@@ -275,6 +275,7 @@ impl Shared {
             FromHelper::Token(report) => {
                 let library = self.state.borrow().library.clone().unwrap_or_default();
                 self.tokens.report(report, library, &self.config, link).await;
+                self.change(|state| state.tokens = self.tokens.count());
             }
             FromHelper::Gone { slot } => self.tokens.gone(slot),
             FromHelper::Looked { .. } => {
@@ -286,13 +287,17 @@ impl Shared {
         }
     }
 
-    /// Ends when the helper should serve by now, and does not.
+    /// Ends when the helper should serve by now, and does not. Nobody waits for its tokens so long; but a slow card needs more
+    /// time, and each token that is reported gives it anew.
     async fn not_started(&self) {
+        let limits = self.config.limits;
         let mut state = self.state.subscribe();
-        let serving = state.wait_for(|state| state.phase == ProviderPhase::Serving);
-        if timeout(self.config.limits.start, serving).await.is_ok() {
-            std::future::pending::<()>().await;
+        while state.borrow_and_update().phase != ProviderPhase::Serving {
+            if timeout(limits.start.saturating_add(limits.operation), state.changed()).await.is_err() {
+                return;
+            }
         }
+        std::future::pending::<()>().await;
     }
 
     /// Ends when a card that is served natively is in a reader that the module was not told to leave alone, and nothing runs.
