@@ -301,29 +301,33 @@ impl Drop for Unsent<'_> {
     }
 }
 
-/// The wait for an answer. When it is dropped early, the deadline is watched all the same.
+/// The wait for an answer, and for no longer than the deadline: then the helper is given up.
 struct Wait {
     link: Arc<Link>,
-    ended: Option<oneshot::Receiver<Ended>>,
+    ended: oneshot::Receiver<Ended>,
     end: Instant,
     limit: Duration,
 }
 
 impl Wait {
     fn new(link: &Arc<Link>, ended: oneshot::Receiver<Ended>, limit: Duration) -> Self {
-        Self { link: Arc::clone(link), ended: Some(ended), end: Instant::now() + limit, limit }
+        Self { link: Arc::clone(link), ended, end: Instant::now() + limit, limit }
     }
 
-    async fn ended(mut self) -> Result<Ended, Lost> {
-        let result = self.answer().await;
-        self.ended = None;
+    /// The answer for whoever asked.
+    async fn ended(self) -> Result<Ended, Lost> {
+        let mut attended = Attended(Some(self));
+        let result = match attended.0.as_mut() {
+            Some(wait) => wait.answer().await,
+            None => Err(Lost::Helper),
+        };
+        attended.0 = None;
         result
     }
 
     async fn answer(&mut self) -> Result<Ended, Lost> {
-        let Some(ended) = self.ended.as_mut() else { return Err(Lost::Helper) };
         loop {
-            if let Ok(answer) = timeout_at(self.end, &mut *ended).await {
+            if let Ok(answer) = timeout_at(self.end, &mut self.ended).await {
                 return answer.map_err(|_| Lost::Helper);
             }
             match self.link.patience().filter(|until| *until > self.end) {
@@ -336,14 +340,17 @@ impl Wait {
     }
 }
 
-impl Drop for Wait {
+/// A wait that somebody attends to. When they leave early, the deadline is watched all the same.
+struct Attended(Option<Wait>);
+
+impl Drop for Attended {
     fn drop(&mut self) {
-        let Some(ended) = self.ended.take() else { return };
-        // Without a runtime nothing goes on, nor does the helper.
-        let Ok(runtime) = Handle::try_current() else { return };
-        let wait =
-            Self { link: Arc::clone(&self.link), ended: Some(ended), end: self.end, limit: self.limit };
-        runtime.spawn(wait.ended());
+        let Some(mut wait) = self.0.take() else { return };
+        // Without a runtime nothing goes on, nor does the helper. One that ends drops what it is given: that must not come
+        // here again, so a wait of its own is no value of this type.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { wait.answer().await.map(drop) });
+        }
     }
 }
 

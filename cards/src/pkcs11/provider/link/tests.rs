@@ -220,3 +220,17 @@ async fn nothing_is_sent_on_a_link_that_is_closed() {
     assert_eq!(Arc::clone(&link).look(LIMIT).await, Err(Lost::Helper));
     assert!(other.is_quiet());
 }
+
+#[test]
+fn a_runtime_that_ends_takes_waits_with_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (link, other) = runtime.block_on(async {
+        let (link, mut other) = linked(1);
+        start_random(&link);
+        other.task().await;
+        (link, other)
+    });
+    // What is spawned now is dropped at once: a wait that begets another one would never end.
+    drop(runtime);
+    drop((link, other));
+}
