@@ -151,7 +151,7 @@ fn asks_of_token(session: &Session, token: &TokenHandle, place: Place) -> Asks {
     let remembered = || session.hub.pins.has(token.insertion(), PinRef::User, Instant::now());
     let tries = token_status::user_tries(&facts);
     match facts.key(number) {
-        _ if !token_status::wants_login(&facts) => Asks::Nobody,
+        _ if !facts.flags.login_required() => Asks::Nobody,
         _ if tries == 0 => Asks::Blocked,
         Some(key) if key.always_authenticate => Asks::Person,
         _ if facts.logged_in => Asks::Nobody,

@@ -4,7 +4,7 @@
 use claviger_assuan::escape::{percent_plus, status_fields};
 use claviger_cards::pkcs11::wire::TokenFlags;
 use claviger_cards::pkcs11::{Facts, KeyKind};
-use claviger_cards::token::Slot;
+use claviger_cards::token::{PinRef, Slot};
 use claviger_keys::PublicKey;
 use claviger_keys::pkcs11::numbers::CKM_RSA_PKCS_KEY_PAIR_GEN;
 use claviger_keys::x509::Certificate;
@@ -28,14 +28,6 @@ const TRIES: u8 = 3;
 
 /// The longest PIN that is shown: clients read a small number.
 const MAX_PIN_LENGTH: u64 = 255;
-
-const CKF_RNG: u64 = 0x0001;
-const CKF_WRITE_PROTECTED: u64 = 0x0002;
-const CKF_LOGIN_REQUIRED: u64 = 0x0004;
-
-/// `CKF_USER_PIN_COUNT_LOW`, `_FINAL_TRY`, `_LOCKED`; four bits higher the same of the security officer's.
-const CKF_USER_PIN: [u64; 3] = [0x0001_0000, 0x0002_0000, 0x0004_0000];
-const SO_BITS_HIGHER: u32 = 4;
 
 /// KEYPAIRINFO: keygrip, name, usage, time of making (0 if it is not known), algorithm. X stands for the keygrip of a key
 /// that GnuPG cannot name.
@@ -99,13 +91,9 @@ pub(super) fn display_serial(facts: &Facts) -> Vec<u8> {
 /// EXTCAP: what has a meaning for tokens too. Where a token can be written to, it takes keys, of whatever algorithm (`aac`):
 /// otherwise gpg moves only RSA keys of the size that is there to it.
 pub(super) fn capabilities(facts: &Facts) -> Vec<u8> {
-    let (random, writable) = (facts.flags.0 & CKF_RNG != 0, !is_write_protected(facts));
+    let (random, writable) = (facts.flags.has_random(), !facts.flags.is_write_protected());
     let (random, writable) = (u8::from(random), u8::from(writable));
     percent_plus(format!("gc={random} ki={writable} aac={writable} bt=0 kdf=0").as_bytes())
-}
-
-fn is_write_protected(facts: &Facts) -> bool {
-    facts.flags.0 & CKF_WRITE_PROTECTED != 0
 }
 
 /// CHV-STATUS: whether one PIN serves several signatures; longest PIN, none, and SO PIN; tries left of each.
@@ -113,29 +101,19 @@ pub(super) fn pin_status(keys: &TokenKeys) -> Vec<u8> {
     let facts = keys.facts();
     let forced = keys.in_place_of(Slot::Sign).is_some_and(|key| key.key.always_authenticate);
     let longest = facts.pin_length.1.min(MAX_PIN_LENGTH);
-    let (user, so) = (user_tries(facts), tries(facts.flags, SO_BITS_HIGHER));
+    let (user, so) = (user_tries(facts), tries(facts.flags, PinRef::Admin));
     format!("+{}+{longest}+0+{longest}+{user}+0+{so}", u8::from(!forced)).into_bytes()
 }
 
 /// The tries of the user's PIN that are left, as far as the token tells.
 pub(super) fn user_tries(facts: &Facts) -> u8 {
-    tries(facts.flags, 0)
-}
-
-/// Whether private keys take a login.
-pub(super) fn wants_login(facts: &Facts) -> bool {
-    facts.flags.0 & CKF_LOGIN_REQUIRED != 0
+    tries(facts.flags, PinRef::User)
 }
 
 /// The tries that a token's flags speak of.
-fn tries(flags: TokenFlags, bits_higher: u32) -> u8 {
-    let [low, last, none] = CKF_USER_PIN.map(|flag| flags.0 & (flag << bits_higher) != 0);
-    match (none, last, low) {
-        (true, ..) => 0,
-        (_, true, _) => 1,
-        (_, _, true) => TRIES - 1,
-        _ => TRIES,
-    }
+fn tries(flags: TokenFlags, pin: PinRef) -> u8 {
+    let lost = u8::from(flags.few_tries(pin));
+    flags.tries(pin).unwrap_or(TRIES.saturating_sub(lost))
 }
 
 /// KEY-ATTR: slot, OpenPGP algorithm and its parameters, of the key in the place of that slot's; if there is none, of the
@@ -154,7 +132,7 @@ pub(super) fn key_attributes(keys: &TokenKeys, slot: Slot) -> Option<String> {
 }
 
 fn new_key_attributes(facts: &Facts, number: usize) -> Option<String> {
-    let makes_keys = !is_write_protected(facts) && facts.has_mechanism(CKM_RSA_PKCS_KEY_PAIR_GEN);
+    let makes_keys = !facts.flags.is_write_protected() && facts.has_mechanism(CKM_RSA_PKCS_KEY_PAIR_GEN);
     makes_keys.then(|| format!("{number} 1 rsa2048 17 0"))
 }
 
@@ -223,7 +201,7 @@ mod tests {
     fn where_no_key_is_the_attributes_are_those_of_one_that_would_be_made() {
         let mut sample = token().with_key(&[1], "leaf", SIGN);
         sample.0.mechanisms = vec![CKM_RSA_PKCS_KEY_PAIR_GEN];
-        let protected = Facts { flags: TokenFlags(CKF_WRITE_PROTECTED), ..sample.0.clone() };
+        let protected = Facts { flags: TokenFlags(0x0002), ..sample.0.clone() };
         assert_eq!(key_attributes(&sample.keys(), Slot::Decrypt), text("2 1 rsa2048 17 0"));
         assert_eq!(key_attributes(&Sample(protected).keys(), Slot::Decrypt), None);
     }

@@ -3,6 +3,7 @@
 
 use claviger_keys::SecretKey;
 use claviger_keys::pkcs11::attributes::CurveSpelling;
+use claviger_keys::pkcs11::numbers::{CKA_CLASS, CKA_KEY_TYPE};
 use claviger_keys::pkcs11::template::{self, Generation, Value};
 use claviger_secret::Secret;
 
@@ -13,11 +14,9 @@ use super::request::{NewKey, ObjectName};
 use super::wire::{Attribute, AttributeValue, Task, User};
 use crate::token::TokenError;
 
-const CKA_CLASS: u64 = 0x000;
 const CKA_TOKEN: u64 = 0x001;
 const CKA_PRIVATE: u64 = 0x002;
 const CKA_LABEL: u64 = 0x003;
-const CKA_KEY_TYPE: u64 = 0x100;
 const CKA_ID: u64 = 0x102;
 const CKA_SENSITIVE: u64 = 0x103;
 const CKA_ENCRYPT: u64 = 0x104;

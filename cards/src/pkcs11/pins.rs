@@ -8,6 +8,8 @@ use super::wire::{Login, TokenFlags, User};
 use crate::token::{Job, NeedsPin, Outcome, PinPurpose, PinRef, Progress};
 
 impl TokenFlags {
+    const RANDOM: u64 = 0x0000_0001;
+    const WRITE_PROTECTED: u64 = 0x0000_0002;
     const LOGIN_REQUIRED: u64 = 0x0000_0004;
     const PROTECTED_PATH: u64 = 0x0000_0100;
     const USER_COUNT_LOW: u64 = 0x0001_0000;
@@ -16,6 +18,18 @@ impl TokenFlags {
     const OFFICER_COUNT_LOW: u64 = 0x0010_0000;
     const OFFICER_FINAL_TRY: u64 = 0x0020_0000;
     const OFFICER_LOCKED: u64 = 0x0040_0000;
+
+    /// `CKF_RNG`.
+    #[must_use]
+    pub fn has_random(self) -> bool {
+        self.has(Self::RANDOM)
+    }
+
+    /// `CKF_WRITE_PROTECTED`.
+    #[must_use]
+    pub fn is_write_protected(self) -> bool {
+        self.has(Self::WRITE_PROTECTED)
+    }
 
     /// `CKF_LOGIN_REQUIRED`.
     #[must_use]

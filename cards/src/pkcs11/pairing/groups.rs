@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use claviger_keys::pkcs11::attributes::{Described, KeyAttributes};
+use claviger_keys::pkcs11::numbers::{CKK_EC, CKK_EC_EDWARDS, CKK_EC_MONTGOMERY, CKK_RSA};
 use claviger_keys::{CurveKind, PublicKey};
 
 use super::numbers::{Name, Numbers};
@@ -162,8 +163,8 @@ impl<'r> Group<'r> {
 /// What a key whose public half is nowhere to be seen is called.
 fn type_name(key_type: u64) -> &'static str {
     match key_type {
-        0x00 => "rsa",
-        0x03 | 0x40 | 0x41 => "ec",
+        CKK_RSA => "rsa",
+        CKK_EC | CKK_EC_EDWARDS | CKK_EC_MONTGOMERY => "ec",
         _ => "unknown",
     }
 }
@@ -171,11 +172,11 @@ fn type_name(key_type: u64) -> &'static str {
 /// `CKA_KEY_TYPE` of a key of which only the certificate was seen.
 fn key_type(kind: &KeyKind) -> u64 {
     match kind {
-        KeyKind::Known(PublicKey::Rsa(_), _) => 0x00,
+        KeyKind::Known(PublicKey::Rsa(_), _) => CKK_RSA,
         KeyKind::Known(PublicKey::Ecc(key), _) => match key.curve().kind() {
-            CurveKind::Weierstrass => 0x03,
-            CurveKind::Edwards => 0x40,
-            CurveKind::Montgomery => 0x41,
+            CurveKind::Weierstrass => CKK_EC,
+            CurveKind::Edwards => CKK_EC_EDWARDS,
+            CurveKind::Montgomery => CKK_EC_MONTGOMERY,
         },
         KeyKind::Other(_) => u64::MAX,
     }
