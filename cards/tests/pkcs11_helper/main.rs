@@ -14,6 +14,8 @@ mod opensc;
 mod operations;
 mod seclusion;
 mod softhsm;
+#[path = "../common/softhsm.rs"]
+mod softhsm_tokens;
 mod watching;
 #[path = "../world/mod.rs"]
 mod world;

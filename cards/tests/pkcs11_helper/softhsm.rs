@@ -1,66 +1,23 @@
-//! SoftHSM with tokens of its own, and keys that are made on them.
+//! Helpers for SoftHSM, and keys that are made on its tokens.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use claviger_cards::pkcs11::wire::{Answer, Attribute, AttributeValue, KeyObject, KeyRef, Task};
 use cryptoki_sys::*;
-use tempfile::TempDir;
 
 use crate::client::{Client, opening, variable};
 
-/// Where Debian has it.
-pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+use crate::softhsm_tokens;
+pub(crate) use crate::softhsm_tokens::{MODULE, SoftHsm};
 
-/// The PINs of all tokens.
-pub(crate) const PIN: &[u8] = b"123456";
-pub(crate) const OFFICERS_PIN: &[u8] = b"87654321";
-
-/// A directory with tokens.
-pub(crate) struct SoftHsm {
-    dir: TempDir,
-}
+/// The PINs of all tokens, as they travel.
+pub(crate) const PIN: &[u8] = softhsm_tokens::PIN.as_bytes();
+pub(crate) const OFFICERS_PIN: &[u8] = softhsm_tokens::OFFICERS_PIN.as_bytes();
 
 impl SoftHsm {
-    /// Tokens with these labels.
-    pub(crate) fn with(labels: &[&str]) -> Self {
-        let softhsm = Self { dir: tempfile::tempdir().unwrap() };
-        fs::create_dir(softhsm.tokens()).unwrap();
-        let settings = format!(
-            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-            softhsm.tokens().display()
-        );
-        fs::write(softhsm.conf(), settings).unwrap();
-        for label in labels {
-            softhsm.add(label);
-        }
-        softhsm
-    }
-
-    pub(crate) fn add(&self, label: &str) {
-        let pins = ["--pin", "123456", "--so-pin", "87654321"];
-        let made = Command::new("softhsm2-util")
-            .args(["--init-token", "--free", "--label", label])
-            .args(pins)
-            .env("SOFTHSM2_CONF", self.conf())
-            .stdout(Stdio::null())
-            .status();
-        assert!(made.unwrap().success());
-    }
-
-    /// Where the tokens are.
-    pub(crate) fn tokens(&self) -> PathBuf {
-        self.dir.path().join("tokens")
-    }
-
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
-    }
-
-    fn conf(&self) -> PathBuf {
-        self.dir.path().join("softhsm2.conf")
     }
 
     pub(crate) fn environment(&self) -> [(&'static str, OsString); 1] {

@@ -6,6 +6,8 @@ mod hostile;
 #[path = "../common/hostile_module.rs"]
 mod hostile_module;
 mod operations;
+#[path = "../common/softhsm.rs"]
+mod softhsm_tokens;
 mod trouble;
 mod world;
 

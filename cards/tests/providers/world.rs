@@ -1,9 +1,7 @@
 //! Decks with SoftHSM behind a provider. This program is the helper too.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use claviger_cards::deck::{Deck, DeckConfig, HelperProgram, TokenHandle};
@@ -11,17 +9,11 @@ use claviger_cards::pkcs11::{self, NewKey, ObjectName, ProviderConfig, Usage};
 use claviger_cards::token::{Job, NeedsPin, Outcome, PinPurpose, PinRef, Reply, Request, TokenError};
 use claviger_keys::{Curve, PublicKey};
 use claviger_secret::Secret;
-use tempfile::TempDir;
 
-/// Where Debian has it.
-pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(crate) use crate::softhsm_tokens::{MODULE, OFFICERS_PIN, PIN, SoftHsm};
 
 /// How long anything in a test may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The PINs of all tokens.
-pub(crate) const PIN: &str = "123456";
-pub(crate) const OFFICERS_PIN: &str = "87654321";
 
 /// Tells this program that it is the helper.
 const MARK: &str = "CLAVIGER_TEST_IS_HELPER";
@@ -34,41 +26,7 @@ pub(crate) fn be_helper_if_asked() {
     }
 }
 
-/// A directory with tokens.
-pub(crate) struct SoftHsm {
-    dir: TempDir,
-}
-
 impl SoftHsm {
-    /// Tokens with these labels.
-    pub(crate) fn with(labels: &[&str]) -> Self {
-        let softhsm = Self { dir: tempfile::tempdir().unwrap() };
-        fs::create_dir(softhsm.tokens()).unwrap();
-        let settings = format!(
-            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-            softhsm.tokens().display()
-        );
-        fs::write(softhsm.conf(), settings).unwrap();
-        for label in labels {
-            let made = Command::new("softhsm2-util")
-                .args(["--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", OFFICERS_PIN])
-                .env("SOFTHSM2_CONF", softhsm.conf())
-                .stdout(Stdio::null())
-                .status();
-            assert!(made.unwrap().success());
-        }
-        softhsm
-    }
-
-    /// Where the tokens are.
-    pub(crate) fn tokens(&self) -> PathBuf {
-        self.dir.path().join("tokens")
-    }
-
-    fn conf(&self) -> PathBuf {
-        self.dir.path().join("softhsm2.conf")
-    }
-
     /// A provider of it.
     pub(crate) fn provider(&self, module: impl AsRef<Path>) -> ProviderConfig {
         let mut config = ProviderConfig::new("softhsm", module.as_ref());

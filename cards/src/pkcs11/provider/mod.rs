@@ -275,7 +275,8 @@ impl Shared {
             FromHelper::Token(report) => {
                 let library = self.state.borrow().library.clone().unwrap_or_default();
                 self.tokens.report(report, library, &self.config, link).await;
-                self.change(|state| state.tokens = self.tokens.count());
+                // Whoever watches over the start sees that it goes on.
+                self.change(|_| {});
             }
             FromHelper::Gone { slot } => self.tokens.gone(slot),
             FromHelper::Looked { .. } => {
